@@ -1,0 +1,1 @@
+//! What will be true of the workload.

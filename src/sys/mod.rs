@@ -1,0 +1,8 @@
+//! Every call into the kernel that needs `unsafe`, and nothing else. This folder is the audit list.
+//!
+//! Each `unsafe` block makes one call and names the invariant that makes it sound. Callers see safe
+//! functions over owned descriptors; a failure prints as the call with its arguments.
+
+pub mod error;
+
+pub use error::{CallError, Syscall};
