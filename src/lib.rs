@@ -2,7 +2,13 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod container;
+pub mod enforce;
 pub mod error;
+pub mod host;
+pub mod level;
+pub mod oci;
 pub mod plan;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod time;

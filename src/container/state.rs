@@ -1,0 +1,325 @@
+//! What is stored about a container: one directory, `ROOT/ID`, that is also its lock.
+//!
+//! ```text
+//! state.json    the record: saved, and on disk, before the first side effect; replaced as a whole
+//! plan.json     the plan, for exec and explain
+//! receipt.json  what was read back after enforcing
+//! start         the socket on which init waits for `start`; gone once the program runs
+//! ```
+//!
+//! Whoever changes a container holds `flock(2)` on the directory. The record names everything that has to be
+//! removed again, so that a crash at any point leaves nothing that `delete --force` does not find.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fsync, fstat, mkdirat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::level::Level;
+use crate::sys::Syscall;
+
+/// The version of the record; another one is refused.
+const VERSION: u32 = 1;
+
+/// The longest id: what is left of a file name.
+const LONGEST_ID: usize = 255;
+
+/// What is known of a container across processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Version of this form, 1.
+    pub version: u32,
+    /// The id.
+    pub id: String,
+    /// Absolute path of the bundle.
+    pub bundle: String,
+    /// Absolute path of the root filesystem on the host.
+    pub rootfs: String,
+    /// When it was created, RFC 3339 with nanoseconds.
+    pub created: String,
+    /// User id of who created it.
+    pub owner: u32,
+    /// Level in force.
+    pub level: Level,
+    /// Path of its cgroup below the root of each hierarchy.
+    pub cgroup: String,
+    /// The container's process, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessId>,
+    /// Annotations of `config.json`.
+    pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+impl Record {
+    /// The record of a container that has no process yet.
+    pub fn new(id: &str, bundle: &Path, level: Level) -> Self {
+        Self {
+            version: VERSION,
+            id: id.to_owned(),
+            bundle: bundle.to_string_lossy().into_owned(),
+            rootfs: String::new(),
+            created: crate::time::now(),
+            owner: rustix::process::geteuid().as_raw(),
+            level,
+            cgroup: String::new(),
+            process: None,
+            annotations: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+/// A process that cannot be mistaken for a later one with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessId {
+    /// Number in the pid namespace of whoever created the container.
+    pub pid: i32,
+    /// Start time in clock ticks since boot (`proc_pid_stat(5)`, field 22).
+    pub start_time: u64,
+}
+
+/// A container's directory, locked.
+pub struct StateDir {
+    dir: OwnedFd,
+    root: OwnedFd,
+    id: String,
+}
+
+/// Whether others may change the container meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// They wait.
+    Exclusive,
+    /// They do not; what is read may be old when it is used.
+    None,
+}
+
+impl StateDir {
+    /// Makes the directory of a new container.
+    ///
+    /// # Errors
+    /// `Invalid` for an id that is no plain name, `Exists` when it is taken.
+    pub fn create(root: &Path, id: &str) -> Result<Self> {
+        check_id(id)?;
+        std::fs::create_dir_all(root).context(|| format!("cannot make the state directory {}", root.display()))?;
+        let root = open_root(root)?;
+        match mkdirat(&root, id, Mode::from_raw_mode(0o700)) {
+            Err(Errno::EXIST) => {
+                return Err(Error::new(Kind::Exists, format!("container with id {id} already exists"), "")
+                    .fix(format!("choose another id, or remove it with `sandrun delete --force {id}`")));
+            }
+            result => result.call(|| format!("mkdirat({id:?})")).context(|| format!("cannot create container {id}"))?,
+        }
+        let dir = open_dir(&root, id)
+            .call(|| format!("openat({id:?})"))
+            .context(|| format!("cannot create container {id}"))?;
+        lock(&dir, id)?;
+        Ok(Self { dir, root, id: id.to_owned() })
+    }
+
+    /// Opens the directory of a container that exists.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, `Invalid` for an id that is no plain name.
+    pub fn open(root: &Path, id: &str, mode: Lock) -> Result<Self> {
+        check_id(id)?;
+        let missing = || Error::new(Kind::NotFound, format!("container {id:?} does not exist"), "");
+        let root = match open_root(root) {
+            Err(error) if error.kind == Kind::NotFound => return Err(missing()),
+            root => root?,
+        };
+        let dir = match open_dir(&root, id) {
+            Err(Errno::NOENT) => return Err(missing()),
+            dir => dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?,
+        };
+        if mode == Lock::Exclusive {
+            lock(&dir, id)?;
+            // Whoever held the lock before may have removed it.
+            let stat = fstat(&dir).call(|| "fstat(2)".to_owned()).context(|| format!("cannot open container {id}"))?;
+            if stat.st_nlink == 0 {
+                return Err(missing());
+            }
+        }
+        Ok(Self { dir, root, id: id.to_owned() })
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The directory, for sockets beneath it.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Stores the record; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// The failed call; the record that was there before is still whole.
+    pub fn save(&self, record: &Record) -> Result<()> {
+        self.write("state.json", record, true)
+    }
+
+    /// Stores something beside the record.
+    ///
+    /// # Errors
+    /// The failed call; what was there before is still whole.
+    pub fn store<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        self.write(name, value, false)
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T, durable: bool) -> Result<()> {
+        let what = || format!("cannot store {name} of container {}", self.id);
+        let text = serde_json::to_vec(value).context(what)?;
+        let temporary = format!("{name}.new");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.dir, temporary.as_str(), flags, Mode::from_raw_mode(0o600))
+            .call(|| format!("openat({temporary:?})"))
+            .context(what)?;
+        File::from(file.try_clone().context(what)?).write_all(&text).context(what)?;
+        if durable {
+            fsync(&file).call(|| "fsync(2)".to_owned()).context(what)?;
+        }
+        renameat(&self.dir, temporary.as_str(), &self.dir, name)
+            .call(|| format!("renameat({temporary:?}, {name:?})"))
+            .context(what)
+    }
+
+    /// Reads the record.
+    ///
+    /// # Errors
+    /// `NotFound` when creation stopped before it was written, `Invalid` when it cannot be understood.
+    pub fn load(&self) -> Result<Record> {
+        let record: Record = self.fetch("state.json")?;
+        if record.version != VERSION {
+            let why = format!("it has version {}, this sandrun knows {VERSION}", record.version);
+            return Err(Error::new(Kind::Invalid, format!("cannot use the state of container {}", self.id), why));
+        }
+        Ok(record)
+    }
+
+    /// Reads what [`StateDir::store`] wrote.
+    ///
+    /// # Errors
+    /// As [`StateDir::load`].
+    pub fn fetch<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let what = || format!("cannot read {name} of container {}", self.id);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match openat(&self.dir, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Err(Error::new(Kind::NotFound, what(), "it is not there")),
+            file => file.call(|| format!("openat({name:?})")).context(what)?,
+        };
+        let mut text = Vec::new();
+        File::from(file).read_to_end(&mut text).context(what)?;
+        serde_json::from_slice(&text).context(what)
+    }
+
+    /// Whether init still waits for `start`.
+    pub fn awaits_start(&self) -> bool {
+        rustix::fs::accessat(&self.dir, START_SOCKET, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Removes the start socket: the program runs, or never will.
+    ///
+    /// # Errors
+    /// The failed call; a socket that is gone is none.
+    pub fn forget_start(&self) -> Result<()> {
+        match unlinkat(&self.dir, START_SOCKET, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            result => result
+                .call(|| format!("unlinkat({START_SOCKET:?})"))
+                .context(|| format!("cannot mark container {} as started", self.id)),
+        }
+    }
+
+    /// Removes the directory and with it the container's id.
+    ///
+    /// # Errors
+    /// The failed call.
+    pub fn remove(self) -> Result<()> {
+        let what = || format!("cannot remove the state of container {}", self.id);
+        let entries = rustix::fs::Dir::read_from(&self.dir).call(|| "getdents64(2)".to_owned()).context(what)?;
+        for entry in entries {
+            let entry = entry.call(|| "getdents64(2)".to_owned()).context(what)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            unlinkat(&self.dir, name, AtFlags::empty()).call(|| format!("unlinkat({name:?})")).context(what)?;
+        }
+        unlinkat(&self.root, self.id.as_str(), AtFlags::REMOVEDIR)
+            .call(|| format!("unlinkat({:?}, AT_REMOVEDIR)", self.id))
+            .context(what)
+    }
+}
+
+/// The name of the start socket.
+pub const START_SOCKET: &str = "start";
+
+/// The ids of all containers below a root.
+///
+/// # Errors
+/// When the directory cannot be read; one that does not exist holds none.
+pub fn ids(root: &Path) -> Result<Vec<String>> {
+    let what = || format!("cannot list {}", root.display());
+    let entries = match std::fs::read_dir(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.context(what)?,
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let entry = entry.context(what)?;
+        if let (true, Ok(id)) = (entry.path().is_dir(), entry.file_name().into_string()) {
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// Where containers are kept when `--root` is not given: `/run/sandrun`, or below `$XDG_RUNTIME_DIR`.
+pub fn default_root() -> PathBuf {
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    match runtime_dir {
+        Some(dir) if !rustix::process::geteuid().is_root() => Path::new(&dir).join("sandrun"),
+        _ => PathBuf::from("/run/sandrun"),
+    }
+}
+
+fn check_id(id: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
+    if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(plain) && id != "." && id != ".." {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Invalid, format!("{id:?} is not a container id"), "")
+        .fix(format!("use up to {LONGEST_ID} letters, digits and the characters _ + . -")))
+}
+
+fn open_root(root: &Path) -> Result<OwnedFd> {
+    let what = || format!("cannot open the state directory {}", root.display());
+    File::open(root).map(OwnedFd::from).context(what)
+}
+
+fn open_dir(root: &OwnedFd, id: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(root, id, flags, Mode::empty())
+}
+
+fn lock(dir: &OwnedFd, id: &str) -> Result<()> {
+    loop {
+        match rustix::fs::flock(dir, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            result => {
+                return result.call(|| "flock(2)".to_owned()).context(|| format!("cannot lock container {id}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The child: from the sealed binary to the container's program.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use rustix::process::DumpableBehavior;
+
+use super::order::{Order, Received, Report, Role, Start, Task};
+use super::receipt::Receipt;
+use super::root::Root;
+use super::{INIT, Step, TAIL, steps};
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Workload;
+use crate::sys::{self, Syscall};
+
+/// The name (`argv[0]`) under which the binary is init; the number of the control socket is `argv[1]`.
+pub const NAME: &str = "sandrun-init";
+
+/// What the steps share.
+pub struct Init {
+    /// The socket to the parent.
+    pub control: OwnedFd,
+    /// Descriptors of host objects.
+    pub received: Received,
+    /// The container's root, until it is changed to.
+    pub root: Option<Root>,
+    /// The program, found by path.
+    pub program: Option<CString>,
+    /// A directory outside the container, to try Landlock on.
+    pub outside: Option<OwnedFd>,
+    /// What was read back.
+    pub receipt: Receipt,
+}
+
+impl Init {
+    /// The container's root before it is changed to.
+    ///
+    /// # Errors
+    /// When no step has attached it yet.
+    pub fn root(&self) -> Result<&Root> {
+        self.root.as_ref().ok_or("it is not attached yet").context(|| "no root filesystem".to_owned())
+    }
+}
+
+/// Runs init. Only returns when the program could not be run; the reason has been reported by then.
+pub fn main(control: Option<i32>) -> ExitCode {
+    let Some(control) = control else {
+        eprintln!("{NAME} is started by sandrun only");
+        return ExitCode::from(125);
+    };
+    let control = sys::process::adopt_descriptor(control);
+    let mut init = Init {
+        control,
+        received: Received::default(),
+        root: None,
+        program: None,
+        outside: None,
+        receipt: Receipt::default(),
+    };
+    match init.run() {
+        Ok(never) => match never {},
+        Err(Stopped::ParentGone) => ExitCode::from(125),
+        Err(Stopped::Failed(error, to)) => {
+            let code = error.exit_code();
+            let report = serde_json::to_vec(&Report::Failed(error)).unwrap_or_default();
+            // Nobody is left to tell when this fails.
+            sys::socket::send(to.as_ref().unwrap_or(&init.control), &report, &[]).unwrap_or_default();
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Why init ends.
+enum Stopped {
+    /// Nobody waits for the container any more.
+    ParentGone,
+    /// Something did not work; who is to be told, if not the parent.
+    Failed(Error, Option<OwnedFd>),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Stopped::Failed(error, None)
+    }
+}
+
+impl Init {
+    fn run(&mut self) -> Result<std::convert::Infallible, Stopped> {
+        hide()?;
+        let greeting = [0u8; sys::clone::GapReport::SIZE];
+        rustix::io::write(&self.control, &greeting).context(|| "cannot greet the parent".to_owned())?;
+        let order = self.receive()?;
+        let workload = self.enforce(order.task)?;
+        self.report_ready()?;
+        let starter = self.wait(order.start)?;
+        let error = self.become_workload(&workload);
+        Err(Stopped::Failed(error, starter))
+    }
+
+    fn receive(&mut self) -> Result<Order, Stopped> {
+        let what = || "cannot receive the plan".to_owned();
+        let message = sys::socket::receive(&self.control).context(what)?;
+        let Some((bytes, descriptors)) = message else { return Err(Stopped::ParentGone) };
+        let mut order: Order = serde_json::from_slice(&bytes).context(what)?;
+        self.received = Received::new(std::mem::take(&mut order.roles), descriptors);
+        Ok(order)
+    }
+
+    fn enforce(&mut self, task: Task) -> Result<Workload> {
+        let workload = match task {
+            Task::Create(plan) => {
+                run(INIT, &*plan, self)?;
+                plan.workload
+            }
+            Task::Exec(namespaces, workload) => {
+                steps::join::join(namespaces, self)?;
+                if workload.terminal.is_some() {
+                    steps::console::open_for_exec(&workload, self)?;
+                }
+                *workload
+            }
+        };
+        run(TAIL, &workload, self)?;
+        Ok(workload)
+    }
+
+    fn report_ready(&mut self) -> Result<()> {
+        let what = || "cannot report to the parent".to_owned();
+        let report = Report::Ready(std::mem::take(&mut self.receipt));
+        let report = serde_json::to_vec(&report).context(what)?;
+        sys::socket::send(&self.control, &report, &[]).context(what)
+    }
+
+    /// Waits until the program may run; the result is who asked for it, and wants to know if it fails.
+    fn wait(&mut self, start: Start) -> Result<Option<OwnedFd>, Stopped> {
+        match start {
+            Start::Go => {
+                let mut byte = [0u8; 1];
+                let what = || "cannot wait for the parent".to_owned();
+                if !sys::socket::read_exact(&self.control, &mut byte).context(what)? {
+                    return Err(Stopped::ParentGone);
+                }
+                Ok(None)
+            }
+            Start::Socket => {
+                let listener = self.received.require(&Role::StartSocket)?;
+                Ok(Some(accept(&listener)?))
+            }
+        }
+    }
+
+    /// The end of init: only returns when it fails.
+    fn become_workload(&mut self, workload: &Workload) -> Error {
+        let Some(program) = self.program.take() else {
+            return Error::new(Kind::Failed, "no program was found", "");
+        };
+        sys::process::reset_signals();
+        if let Err(error) = steps::seccomp::load(workload) {
+            return error;
+        }
+        steps::program::execute(&program, workload)
+    }
+}
+
+/// No process of the container may look into this one, or attach to it, while it still is ours: its memory
+/// has host paths, its descriptors lead to the host (CVE-2016-9962).
+fn hide() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .call(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned())
+        .context(|| "cannot hide init from the container".to_owned())
+}
+
+fn run<T>(steps: &[Step<T>], plan: &T, init: &mut Init) -> Result<()> {
+    steps.iter().try_for_each(|step| (step.run)(plan, init))
+}
+
+fn accept(listener: &OwnedFd) -> Result<OwnedFd> {
+    loop {
+        match rustix::net::accept_with(listener.as_fd(), rustix::net::SocketFlags::CLOEXEC) {
+            Err(rustix::io::Errno::INTR) => {}
+            accepted => {
+                return accepted
+                    .call(|| "accept4(start socket)".to_owned())
+                    .context(|| "cannot wait for start".to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the parent and init say to each other over the control socket.
+//!
+//! ```text
+//! child   8 bytes    the gap's report (sys::clone): a second child's pid, or a failed call
+//! init    8 bytes    zeroes: the sealed binary runs
+//! parent  Order      the plan, with the descriptors that the plan's parts need
+//! init    Report     Ready with the receipt, or Failed
+//! parent  1 byte     (start at once) go
+//! init    Report     Failed, or the socket closes: execve has happened
+//! ```
+
+use std::os::fd::OwnedFd;
+
+use serde::{Deserialize, Serialize};
+
+use super::receipt::Receipt;
+use crate::error::{Context, Error, Result};
+use crate::plan::{Plan, Workload};
+
+/// What init is to become.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Task {
+    /// The first process of a new container.
+    Create(Box<Plan>),
+    /// Another process in a container that exists: the namespaces (`CLONE_NEW*`) to join, and the process.
+    Exec(u32, Box<Workload>),
+}
+
+/// When the program is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Start {
+    /// When the parent says go.
+    Go,
+    /// When somebody connects to the start socket.
+    Socket,
+}
+
+/// What a descriptor that comes with an order is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// A cgroup's `tasks` file; init writes itself into it.
+    Tasks,
+    /// The detached mount of the root filesystem.
+    Rootfs,
+    /// The detached mount for the plan's mount with this index.
+    Mount(usize),
+    /// The detached mount of the device node with this index.
+    Device(usize),
+    /// The detached mount of the container's cgroup in the hierarchy of this name.
+    Cgroup(String),
+    /// The listening start socket.
+    StartSocket,
+    /// The connected socket that wants the terminal.
+    ConsoleSocket,
+    /// The pidfd of the container's process, for an exec.
+    Container,
+}
+
+/// Everything init gets.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// What to become.
+    pub task: Task,
+    /// When to run the program.
+    pub start: Start,
+    /// What the descriptors are for, in order.
+    pub roles: Vec<Role>,
+}
+
+/// What init answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Report {
+    /// Everything but seccomp is in force, and read back.
+    Ready(Receipt),
+    /// It is not, and why.
+    Failed(Error),
+}
+
+/// Descriptors that came with an order.
+#[derive(Default)]
+pub struct Received(Vec<(Role, OwnedFd)>);
+
+impl Received {
+    /// Pairs descriptors with their roles.
+    pub fn new(roles: Vec<Role>, descriptors: Vec<OwnedFd>) -> Self {
+        Self(roles.into_iter().zip(descriptors).collect())
+    }
+
+    /// Takes the first descriptor for a role.
+    pub fn take(&mut self, role: &Role) -> Option<OwnedFd> {
+        let at = self.0.iter().position(|(other, _)| other == role)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Takes a descriptor that the parent always sends.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn require(&mut self, role: &Role) -> Result<OwnedFd> {
+        self.take(role).ok_or("it was not sent").context(|| format!("no descriptor for {role:?}"))
+    }
+}

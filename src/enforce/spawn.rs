@@ -1,0 +1,1 @@
+//! The parent's half: makes the child, gives it its order, hears its reports.

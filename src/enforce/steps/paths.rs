@@ -1,0 +1,82 @@
+//! Masked and read-only paths.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::enforce::init::Init;
+use crate::enforce::root::{Root, is_dir};
+use crate::error::{Context, Result};
+use crate::plan::Plan;
+use crate::sys::Syscall;
+use crate::sys::mount::{Attributes, attach, clone_tree, new_filesystem, set_attributes};
+
+const RDONLY: u64 = 0x1;
+
+/// Hides each path behind an empty file or directory of our own; the container's `/dev/null` is whatever its
+/// image made of it (CVE-2025-31133). A path that is not there needs no hiding.
+pub fn mask(plan: &Plan, init: &mut Init) -> Result<()> {
+    if plan.masked_paths.is_empty() {
+        return Ok(());
+    }
+    let empty = Empty::new()?;
+    for (i, path) in plan.masked_paths.iter().enumerate() {
+        let masked = find(init.root()?, path).and_then(|target| match target {
+            Some(target) => empty.put_over(&target).context(|| format!("cannot mask {path}")),
+            None => Ok(()),
+        });
+        masked.map_err(|error| error.at(format!("linux.maskedPaths[{i}]")))?;
+    }
+    Ok(())
+}
+
+/// Mounts each path over itself, read-only.
+pub fn readonly(plan: &Plan, init: &mut Init) -> Result<()> {
+    for (i, path) in plan.readonly_paths.iter().enumerate() {
+        let sealed = find(init.root()?, path).and_then(|target| match target {
+            Some(target) => seal(&target).context(|| format!("cannot make {path} read-only")),
+            None => Ok(()),
+        });
+        sealed.map_err(|error| error.at(format!("linux.readonlyPaths[{i}]")))?;
+    }
+    Ok(())
+}
+
+fn find(root: &Root, path: &str) -> Result<Option<OwnedFd>> {
+    match root.open(path, OFlags::PATH) {
+        Ok(target) => Ok(Some(target)),
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(None),
+        Err(error) => Err(error).context(|| format!("cannot find {path} in the root filesystem")),
+    }
+}
+
+fn seal(target: &OwnedFd) -> Result<(), crate::sys::CallError> {
+    let tree = clone_tree(target, Path::new(""), true)?;
+    set_attributes(&tree, Attributes { set: RDONLY, ..Attributes::default() }, true)?;
+    attach(&tree, target)
+}
+
+/// An empty directory and an empty file, both read-only, attached nowhere.
+struct Empty {
+    dir: OwnedFd,
+}
+
+impl Empty {
+    fn new() -> Result<Self> {
+        let what = || "cannot make the files that mask others".to_owned();
+        let options = [("size", "4096"), ("nr_inodes", "2"), ("mode", "0755")]
+            .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let dir = new_filesystem("tmpfs", None, &options, 0).context(what)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        openat(&dir, "file", flags, Mode::empty()).call(|| "openat(\"file\")".to_owned()).context(what)?;
+        set_attributes(&dir, Attributes { set: RDONLY, ..Attributes::default() }, false).context(what)?;
+        Ok(Self { dir })
+    }
+
+    fn put_over(&self, target: &OwnedFd) -> Result<(), crate::sys::CallError> {
+        let path = if is_dir(target) { "" } else { "file" };
+        attach(clone_tree(&self.dir, Path::new(path), false)?, target)
+    }
+}

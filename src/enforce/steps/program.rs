@@ -1,0 +1,110 @@
+//! The container's program: found before anything is reported ready, executed last.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, stat};
+use rustix::io::Errno;
+
+use crate::enforce::init::Init;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Workload;
+
+/// The search path of a process without one.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Finds the program as the user and with the rights that it will have.
+pub fn find(workload: &Workload, init: &mut Init) -> Result<()> {
+    let Some(name) = workload.args.first() else {
+        return Err(Error::new(Kind::Invalid, "no program to run", "").at("process.args"));
+    };
+    let path = if name.contains('/') { check(Path::new(name)).map(|()| PathBuf::from(name)) } else { search(name, workload) };
+    let path = path.map_err(|errno| not_runnable(name, errno))?;
+    init.program = Some(CString::new(path.as_os_str().as_bytes()).context(|| format!("cannot run {name:?}"))?);
+    Ok(())
+}
+
+/// The first executable file in `PATH`; if there is none, the reason of the last one that is a file.
+fn search(name: &str, workload: &Workload) -> Result<PathBuf, Errno> {
+    let path = variable(workload, "PATH").unwrap_or(DEFAULT_PATH);
+    let mut reason = Errno::NOENT;
+    for dir in path.split(':') {
+        let candidate = Path::new(if dir.is_empty() { "." } else { dir }).join(name);
+        match check(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(errno) => reason = errno,
+        }
+    }
+    Err(reason)
+}
+
+fn variable<'a>(workload: &'a Workload, name: &str) -> Option<&'a str> {
+    let prefix = |entry: &'a String| entry.strip_prefix(name)?.strip_prefix('=');
+    workload.env.iter().find_map(prefix)
+}
+
+fn check(path: &Path) -> Result<(), Errno> {
+    if FileType::from_raw_mode(stat(path)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::ACCESS);
+    }
+    accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+}
+
+fn not_runnable(name: &str, errno: Errno) -> Error {
+    let what = format!("cannot run {name:?}");
+    let error = match errno {
+        Errno::NOENT | Errno::NOTDIR if name.contains('/') => {
+            Error::new(Kind::ProgramNotFound, what, "no such file or directory")
+        }
+        Errno::NOENT => Error::new(Kind::ProgramNotFound, what, "executable file not found in $PATH"),
+        Errno::ACCESS => Error::new(Kind::ProgramNotExecutable, what, "permission denied"),
+        other => Error::new(Kind::ProgramNotExecutable, what, other.to_string()),
+    };
+    error.at("process.args[0]")
+}
+
+/// Executes the program. Only returns when that fails.
+pub fn execute(program: &CString, workload: &Workload) -> Error {
+    let strings = |list: &[String]| -> Result<Vec<CString>> {
+        let convert = |text: &String| CString::new(OsStr::new(text).as_bytes());
+        list.iter().map(convert).collect::<Result<_, _>>().context(|| "cannot pass an argument".to_owned())
+    };
+    let mut environment = workload.env.clone();
+    if variable(workload, "HOME").is_none() {
+        environment.push(format!("HOME={}", home(workload.user.uid)));
+    }
+    match (strings(&workload.args), strings(&environment)) {
+        (Ok(arguments), Ok(environment)) => {
+            let errno = crate::sys::process::execve(program, &arguments, &environment);
+            let name = program.to_string_lossy();
+            match errno {
+                Errno::NOENT => Error::new(
+                    Kind::ProgramNotFound,
+                    format!("cannot run {name:?}"),
+                    "its interpreter (\"#!\" line or dynamic linker) is not in the root filesystem",
+                )
+                .at("process.args[0]"),
+                Errno::NOEXEC => Error::new(Kind::ProgramNotExecutable, format!("cannot run {name:?}"), "exec format error")
+                    .at("process.args[0]"),
+                other => not_runnable(&name, other),
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => error,
+    }
+}
+
+/// The home directory that the container's `/etc/passwd` has for the user, else `/`.
+fn home(uid: u32) -> String {
+    let uid = uid.to_string();
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = text.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        match fields.as_slice() {
+            [_, _, id, _, _, home, ..] if *id == uid && home.starts_with('/') => Some((*home).to_owned()),
+            _ => None,
+        }
+    });
+    found.unwrap_or_else(|| "/".to_owned())
+}

@@ -1,0 +1,89 @@
+//! The root filesystem: attached, sealed, and changed to.
+
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::mount::UnmountFlags;
+
+use crate::enforce::init::Init;
+use crate::enforce::order::Role;
+use crate::enforce::root::{self, Root};
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Plan;
+use crate::plan::mounts::Propagation;
+use crate::sys::mount::{Attributes, attach as attach_tree, clone_tree, set_attributes};
+use crate::sys::Syscall;
+
+const RDONLY: u64 = 0x1;
+
+/// Nothing that is mounted here reaches the host; what the host mounts still reaches us, until the plan of the
+/// root filesystem says otherwise.
+pub fn isolate(_: &Plan, _: &mut Init) -> Result<()> {
+    let what = || "cannot stop mount propagation".to_owned();
+    let root = root::host(Path::new("/"), false).context(what)?;
+    let slave = Attributes { propagation: Propagation::Slave.flag(), ..Attributes::default() };
+    set_attributes(&root, slave, true).context(what)
+}
+
+/// Attaches a clone of the root filesystem's mount over itself: `pivot_root(2)` wants a mount.
+pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
+    let path = Path::new(&plan.rootfs.path);
+    let what = || format!("cannot attach the root filesystem {}", path.display());
+    let tree = match init.received.take(&Role::Rootfs) {
+        Some(tree) => tree,
+        None => clone_tree(CWD, path, true).context(what)?,
+    };
+    if !root::is_dir(&tree) {
+        return Err(Error::new(Kind::Invalid, what(), "it is not a directory").at("root.path"));
+    }
+    let propagation = match plan.rootfs.propagation {
+        // A shared mount would carry the container's mounts to the host's copy of it; it is shared at the end.
+        Propagation::Shared => Propagation::Private,
+        other => other,
+    };
+    let attributes = Attributes { propagation: propagation.flag(), ..Attributes::default() };
+    set_attributes(&tree, attributes, true).context(what)?;
+    let target = root::host(path, false).context(what)?;
+    attach_tree(&tree, &target).context(what)?;
+    init.root = Some(Root::new(tree));
+    Ok(())
+}
+
+/// Read-only, if it is to be, now that every mount point is made; and shared, now that every mount is.
+pub fn seal(plan: &Plan, init: &mut Init) -> Result<()> {
+    let mut attributes = Attributes::default();
+    if plan.rootfs.readonly {
+        attributes.set = RDONLY;
+    }
+    if plan.rootfs.propagation == Propagation::Shared {
+        attributes.propagation = Propagation::Shared.flag();
+    }
+    if attributes == Attributes::default() {
+        return Ok(());
+    }
+    set_attributes(init.root()?.as_fd(), attributes, false)
+        .context(|| "cannot seal the root filesystem".to_owned())
+}
+
+/// Makes the root filesystem the root, and lets go of the host's.
+pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
+    let what = || "cannot change the root".to_owned();
+    let root = init.root()?;
+    rustix::process::fchdir(root.as_fd()).call(|| "fchdir(rootfs)".to_owned()).context(what)?;
+    if plan.rootfs.pivot {
+        // The old root ends on top of the new one; taking it off needs no directory inside.
+        rustix::process::pivot_root(".", ".")
+            .call(|| "pivot_root(\".\", \".\")".to_owned())
+            .context(what)
+            .map_err(|error| error.fix("use --no-pivot where the root filesystem is on a ramdisk"))?;
+        rustix::mount::unmount(".", UnmountFlags::DETACH)
+            .call(|| "umount2(\".\", MNT_DETACH)".to_owned())
+            .context(what)?;
+    } else {
+        rustix::mount::mount_move(".", "/").call(|| "mount(\".\", \"/\", MS_MOVE)".to_owned()).context(what)?;
+        rustix::process::chroot(".").call(|| "chroot(\".\")".to_owned()).context(what)?;
+    }
+    rustix::process::chdir("/").call(|| "chdir(\"/\")".to_owned()).context(what)?;
+    init.root = None;
+    Ok(())
+}

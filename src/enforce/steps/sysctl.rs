@@ -1,0 +1,31 @@
+//! Kernel parameters of the container's namespaces, through a procfs that nobody else can reach.
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
+use crate::enforce::init::Init;
+use crate::error::{Context, Result};
+use crate::plan::Plan;
+use crate::sys::Syscall;
+use crate::sys::mount::new_filesystem;
+
+/// Writes each parameter.
+pub fn set(plan: &Plan, _: &mut Init) -> Result<()> {
+    if plan.sysctl.is_empty() {
+        return Ok(());
+    }
+    let procfs = new_filesystem("proc", None, &[], 0).context(|| "cannot open a procfs of our own".to_owned())?;
+    for (name, value) in &plan.sysctl {
+        let what = || format!("cannot set sysctl {name} to {value:?}");
+        let path = format!("sys/{}", name.replace('.', "/"));
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let file = openat2(&procfs, path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
+            .call(|| format!("openat2(procfs, {path:?})"))
+            .context(what)
+            .map_err(|error| error.at(format!("linux.sysctl[\"{name}\"]")))?;
+        rustix::io::write(&file, value.as_bytes())
+            .call(|| format!("write({path:?})"))
+            .context(what)
+            .map_err(|error| error.at(format!("linux.sysctl[\"{name}\"]")))?;
+    }
+    Ok(())
+}

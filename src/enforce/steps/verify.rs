@@ -1,0 +1,82 @@
+//! What the kernel says is in force, compared with the plan.
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use super::caps::until_filtered;
+use crate::enforce::init::Init;
+use crate::enforce::receipt::State;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Workload;
+use crate::plan::caps::names;
+use crate::sys::{Syscall, process};
+
+/// Asks the kernel, never `/proc`, which the image may own. A difference is an error: nothing may run that is
+/// less confined than planned.
+pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
+    identity(workload)?;
+    capabilities(workload, init)?;
+    no_new_privs(workload, init)?;
+    landlock(workload, init)
+}
+
+fn differs(what: &str, planned: impl std::fmt::Debug, found: impl std::fmt::Debug) -> Error {
+    let why = format!("planned {planned:?}, but the kernel says {found:?}");
+    Error::new(Kind::Failed, format!("{what} not in force"), why)
+}
+
+fn identity(workload: &Workload) -> Result<()> {
+    let user = &workload.user;
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    if (uid, gid) == (user.uid, user.gid) {
+        return Ok(());
+    }
+    Err(differs("user and group", (user.uid, user.gid), (uid, gid)))
+}
+
+fn capabilities(workload: &Workload, init: &mut Init) -> Result<()> {
+    let found = process::capabilities().context(|| "cannot read capabilities back".to_owned())?;
+    let planned = until_filtered(workload);
+    // What the caller never had, nobody could keep in the bounding set.
+    if (found.bounding & !planned.bounding, found.effective, found.permitted, found.inheritable, found.ambient)
+        != (0, planned.effective, planned.permitted, planned.inheritable, planned.ambient)
+    {
+        return Err(differs("capabilities", planned, found));
+    }
+    let list = match workload.capabilities.permitted {
+        0 => "none".to_owned(),
+        permitted => names(permitted).join(", "),
+    };
+    init.receipt.add("capabilities", State::Enforced, list);
+    Ok(())
+}
+
+fn no_new_privs(workload: &Workload, init: &mut Init) -> Result<()> {
+    let found = rustix::thread::no_new_privs()
+        .call(|| "prctl(PR_GET_NO_NEW_PRIVS)".to_owned())
+        .context(|| "cannot read no_new_privs back".to_owned())?;
+    match (workload.no_new_privs, found) {
+        (true, false) => Err(differs("no_new_privs", true, false)),
+        (_, true) => {
+            init.receipt.add("no_new_privs", State::Enforced, "execve adds no privileges");
+            Ok(())
+        }
+        (false, false) => {
+            init.receipt.add("no_new_privs", State::Absent, "config.json does not ask for it");
+            Ok(())
+        }
+    }
+}
+
+/// The kernel has no call that reads a domain, so it is tried: a directory outside must be out of reach.
+fn landlock(workload: &Workload, init: &mut Init) -> Result<()> {
+    let (Some(plan), Some(outside)) = (&workload.landlock, init.outside.take()) else { return Ok(()) };
+    match openat(&outside, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            let detail = format!("ABI {}, {} rules, tried on a directory outside", plan.abi, plan.path_beneath.len());
+            init.receipt.add("landlock", State::Enforced, detail);
+            Ok(())
+        }
+        other => Err(differs("Landlock", Errno::ACCESS, other.map(drop))),
+    }
+}

@@ -1,0 +1,151 @@
+//! Loads `config.json` (OCI runtime-spec 1.0 to 1.3).
+//!
+//! Nothing in the file is lost: a field that nobody reads is listed by name, a value that cannot be understood
+//! is an error that says where it is.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use oci_spec::runtime::{Process, Spec};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Context, Error, Kind, Result};
+
+/// The newest version of runtime-spec whose fields are known.
+pub const OCI_VERSION: &str = "1.3.0";
+
+/// No real configuration comes near this size.
+const LARGEST: u64 = 16 << 20;
+
+/// A configuration, and what in it is not known.
+pub struct Config {
+    /// The typed configuration.
+    pub spec: Spec,
+    /// Paths of fields that no part of sandrun knows.
+    pub unknown: Vec<String>,
+}
+
+/// Reads `config.json` of a bundle.
+///
+/// # Errors
+/// `NotFound` without the file, `Invalid` with the place of what is wrong in it.
+pub fn load(bundle: &Path) -> Result<Config> {
+    let path = bundle.join("config.json");
+    let text = read(&path).map_err(|error| match error.kind {
+        Kind::NotFound => {
+            error.fix("give the directory of a bundle with --bundle, or write a config.json with `sandrun spec`")
+        }
+        _ => error,
+    })?;
+    let mut value: Value = serde_json::from_str(&text)
+        .context(|| format!("{} is not valid JSON", path.display()))?;
+    check_version(&value)?;
+    let mut unknown = adapt(&mut value);
+    let spec = typed(value, "", &mut unknown)?;
+    Ok(Config { spec, unknown })
+}
+
+/// Reads the process of an exec: the `process` object of `config.json`, in a file of its own.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
+    let text = read(path)?;
+    let value: Value =
+        serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
+    let mut value = Value::Object([("process".to_owned(), value)].into_iter().collect());
+    let mut unknown = adapt(&mut value);
+    let process = typed(value["process"].take(), "process.", &mut unknown)?;
+    Ok((process, unknown))
+}
+
+fn read(path: &Path) -> Result<String> {
+    let what = || format!("cannot read {}", path.display());
+    let mut text = String::new();
+    let file = File::open(path).context(what)?;
+    file.take(LARGEST + 1).read_to_string(&mut text).context(what)?;
+    if text.len() as u64 > LARGEST {
+        return Err(Error::new(Kind::Invalid, what(), format!("it is larger than {LARGEST} bytes")));
+    }
+    Ok(text)
+}
+
+/// Any version with the major number 1: minor versions only add fields, and unknown fields are listed.
+fn check_version(value: &Value) -> Result<()> {
+    let error = |why: &str| Error::new(Kind::Invalid, "cannot use config.json", why).at("ociVersion");
+    let Some(version) = value.get("ociVersion").and_then(Value::as_str) else {
+        return Err(error("it is missing").fix(format!("set it to the version you wrote it for, such as {OCI_VERSION}")));
+    };
+    let mut numbers = version.split(['.', '-', '+']);
+    let [major, minor, patch] = [(); 3].map(|()| numbers.next().and_then(|part| part.parse::<u32>().ok()));
+    match (major, minor, patch) {
+        (Some(1), Some(_), Some(_)) => Ok(()),
+        (Some(_), Some(_), Some(_)) => Err(error(&format!("{version} is not version 1"))),
+        _ => Err(error(&format!("{version:?} is not a version number"))),
+    }
+}
+
+/// Turns what the specification allows, and the typed form rejects, into what it accepts.
+fn adapt(value: &mut Value) -> Vec<String> {
+    let mut unknown = Vec::new();
+    if let Some(process) = value.get_mut("process").and_then(Value::as_object_mut) {
+        process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        process.entry("cwd").or_insert_with(|| Value::String(String::new()));
+        if let Some(sets) = process.get_mut("capabilities").and_then(Value::as_object_mut) {
+            drop_unknown_capabilities(sets, &mut unknown);
+        }
+        if let Some(flags) = process.get_mut("scheduler").and_then(|it| it.get_mut("flags")) {
+            rename_scheduler_flags(flags);
+        }
+    }
+    if let Some(syscalls) = value.pointer_mut("/linux/seccomp/syscalls").and_then(Value::as_array_mut) {
+        for names in syscalls.iter_mut().filter_map(|rule| rule.get_mut("names")) {
+            if names.is_null() {
+                *names = Value::Array(Vec::new());
+            }
+        }
+    }
+    unknown
+}
+
+/// A capability that this version has no name for cannot be given; the container runs without it.
+fn drop_unknown_capabilities(sets: &mut serde_json::Map<String, Value>, unknown: &mut Vec<String>) {
+    for (set, list) in sets {
+        let Some(list) = list.as_array_mut() else { continue };
+        list.retain(|name| {
+            let Some(text) = name.as_str() else { return true };
+            let known = text.parse::<caps::Capability>().is_ok();
+            if !known {
+                unknown.push(format!("process.capabilities.{set}: {text}"));
+            }
+            known
+        });
+    }
+}
+
+fn rename_scheduler_flags(flags: &mut Value) {
+    for flag in flags.as_array_mut().into_iter().flatten() {
+        match flag.as_str() {
+            Some("SCHED_FLAG_RESET_ON_FORK") => *flag = Value::from("SCHED_RESET_ON_FORK"),
+            Some("SCHED_FLAG_DL_OVERRUN") => *flag = Value::from("SCHED_FLAG_D_L_OVERRUN"),
+            _ => {}
+        }
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Value, prefix: &str, unknown: &mut Vec<String>) -> Result<T> {
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    let result = serde_ignored::deserialize(tracked, |path| unknown.push(format!("{prefix}{}", plain(&path.to_string()))));
+    result.map_err(|error: serde_json::Error| {
+        let path = track.path().to_string();
+        Error::new(Kind::Invalid, "cannot use config.json", error.to_string()).at(format!("{prefix}{path}"))
+    })
+}
+
+/// `serde_ignored` writes an optional value as `?` in the path.
+fn plain(path: &str) -> String {
+    path.split('.').filter(|part| *part != "?").collect::<Vec<_>>().join(".")
+}

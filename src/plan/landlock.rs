@@ -1,0 +1,127 @@
+//! Landlock rules derived from the container itself (`landlock(7)`, Linux 5.13).
+//!
+//! The kernel walks from a file up through its mounts to the root of the namespace, so a rule on the
+//! container's root covers all that is mounted in it, and nothing else: a descriptor, a `/proc/PID/root` or a
+//! foreign mount namespace leads outside every rule. Rights add up on the way, so what some mount must not
+//! have is left out of the root's rule and granted on the mounts that need it.
+
+use serde::{Deserialize, Serialize};
+
+use super::mounts::{Mount, Rootfs, Source};
+use super::{Input, Notes};
+use crate::level::Level;
+
+/// Read, list and execute: what needs no write access.
+const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
+const EXECUTE: u64 = 1 << 0;
+const WRITE_FILE: u64 = 1 << 1;
+const READ_FILE: u64 = 1 << 2;
+const READ_DIR: u64 = 1 << 3;
+const MAKE_CHAR: u64 = 1 << 6;
+const MAKE_BLOCK: u64 = 1 << 11;
+const IOCTL_DEV: u64 = 1 << 15;
+const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1 << 0;
+const SCOPE_SIGNAL: u64 = 1 << 1;
+
+/// The lowest ABI that is of use: before it, no file can be moved between directories at all.
+const LOWEST_ABI: u32 = 2;
+
+/// A ruleset, in the bits of `linux/landlock.h`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Landlock {
+    /// The ABI the ruleset was made for.
+    pub abi: u32,
+    /// Rights that are denied unless a rule grants them.
+    pub handled_access_fs: u64,
+    /// Scopes that end at the domain's border.
+    pub scoped: u64,
+    /// What is granted beneath which path.
+    pub path_beneath: Vec<PathBeneath>,
+}
+
+/// Rights beneath one path of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathBeneath {
+    /// The container's root, or a mount point in it.
+    pub path: String,
+    /// The rights.
+    pub allowed_access: u64,
+}
+
+/// Every filesystem right of an ABI.
+fn rights(abi: u32) -> u64 {
+    let count = match abi {
+        0 => 0,
+        1 => 13,
+        2 => 14,
+        3 | 4 => 15,
+        _ => 16,
+    };
+    (1 << count) - 1
+}
+
+pub(super) fn resolve(
+    input: &Input<'_>,
+    rootfs: &Rootfs,
+    mounts: &[Mount],
+    notes: &mut Notes,
+) -> Option<Landlock> {
+    if input.level < Level::Baseline {
+        return None;
+    }
+    let abi = input.host.landlock_abi;
+    if abi < LOWEST_ABI {
+        let why = match abi {
+            0 => "Landlock is not enabled; needs Linux 5.19 with landlock in the lsm= list",
+            _ => "Landlock ABI 1 cannot allow moving files between directories; needs Linux 5.19",
+        };
+        notes.absent("landlock", why);
+        return None;
+    }
+    note_younger_rights(abi, input.level, notes);
+    let handled = rights(abi);
+    let scoped = match (abi, input.level) {
+        (..6, _) => 0,
+        (_, Level::Strict) => SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL,
+        _ => SCOPE_ABSTRACT_UNIX_SOCKET,
+    };
+    let inner = handled & !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);
+    let root = if rootfs.readonly { READ & handled } else { inner };
+    let mut path_beneath = vec![PathBeneath { path: "/".to_owned(), allowed_access: root }];
+    path_beneath.extend(mounts.iter().filter_map(|mount| {
+        let more = on_mount(mount, inner, handled) & !root;
+        (more != 0).then(|| PathBeneath { path: mount.destination.clone(), allowed_access: more })
+    }));
+    Some(Landlock { abi, handled_access_fs: handled, scoped, path_beneath })
+}
+
+/// A writable mount of a read-only container may be written; `/dev` has the devices that were made for it.
+fn on_mount(mount: &Mount, inner: u64, handled: u64) -> u64 {
+    let write = if mount.is_readonly() { 0 } else { inner };
+    match &mount.source {
+        Source::Filesystem { fstype, .. } if fstype == "proc" => (WRITE_FILE | READ) & handled,
+        Source::Filesystem { fstype, .. } if fstype == "sysfs" => write & (WRITE_FILE | READ),
+        Source::Filesystem { fstype, .. } if fstype == "devpts" => write | (IOCTL_DEV & handled),
+        Source::Remount => 0,
+        _ if mount.destination == "/dev" => write | (IOCTL_DEV & handled),
+        _ => write,
+    }
+}
+
+fn note_younger_rights(abi: u32, level: Level, notes: &mut Notes) {
+    let younger: [(u32, &str); 3] = [
+        (3, "truncation of files outside: Landlock ABI 3, Linux 6.2"),
+        (5, "ioctl on devices: Landlock ABI 5, Linux 6.10"),
+        (6, "abstract sockets of the host: Landlock ABI 6, Linux 6.12"),
+    ];
+    for (needed, what) in younger {
+        if abi < needed {
+            notes.absent("landlock", what);
+        }
+    }
+    if level == Level::Strict && abi < 6 {
+        notes.absent("landlock", "signals to processes outside: Landlock ABI 6, Linux 6.12");
+    }
+}

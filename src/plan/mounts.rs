@@ -1,0 +1,312 @@
+//! The root filesystem and the mounts (OCI config, "Root" and "Mounts"; `mount(8)`, `mount_setattr(2)`).
+
+mod options;
+
+use std::path::{Component, Path};
+
+use oci_spec::runtime::Mount as OciMount;
+use serde::{Deserialize, Serialize};
+
+use self::options::Options;
+use super::namespaces::{IdMapping, NamespaceKind, Namespaces};
+use super::Input;
+use crate::error::{Error, Kind};
+use crate::level::Level;
+
+/// How mount events cross between mounts that were cloned from each other (`mount_namespaces(7)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// Both ways.
+    Shared,
+    /// In only.
+    Slave,
+    /// Not at all.
+    Private,
+    /// Not at all, and cannot be bind-mounted.
+    Unbindable,
+}
+
+impl Propagation {
+    /// The `MS_*` flag.
+    pub fn flag(self) -> u64 {
+        match self {
+            Propagation::Shared => 1 << 20,
+            Propagation::Slave => 1 << 19,
+            Propagation::Private => 1 << 18,
+            Propagation::Unbindable => 1 << 17,
+        }
+    }
+}
+
+/// The root filesystem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rootfs {
+    /// Absolute path on the host.
+    pub path: String,
+    /// Mounted read-only once everything is in place.
+    pub readonly: bool,
+    /// Propagation of the container's root mount.
+    pub propagation: Propagation,
+    /// Whether the propagation reaches the mounts below the root.
+    pub recursive: bool,
+    /// Change the root with `pivot_root(2)`; else by moving the mount and `chroot(2)`.
+    pub pivot: bool,
+}
+
+impl Default for Rootfs {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            readonly: false,
+            propagation: Propagation::Slave,
+            recursive: true,
+            pivot: true,
+        }
+    }
+}
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mount {
+    /// Where in `config.json`: `mounts[3]`.
+    pub at: String,
+    /// Absolute path in the container, without `..`.
+    pub destination: String,
+    /// What is mounted.
+    pub source: Source,
+    /// `MOUNT_ATTR_*` set on this mount.
+    pub set: u64,
+    /// `MOUNT_ATTR_*` cleared on it.
+    pub clear: u64,
+    /// `MOUNT_ATTR_*` set on it and everything below (`rro`, `rnosuid`, …).
+    pub set_recursive: u64,
+    /// `MOUNT_ATTR_*` cleared on it and everything below.
+    pub clear_recursive: u64,
+    /// Propagation types, in order; `true` for those that reach everything below.
+    pub propagation: Vec<(Propagation, bool)>,
+    /// Id mapping of the mount, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idmap: Option<Idmap>,
+}
+
+impl Mount {
+    /// Whether nothing can be written through the mount.
+    pub fn is_readonly(&self) -> bool {
+        (self.set | self.set_recursive) & options::RDONLY != 0
+    }
+}
+
+/// The ids of an idmapped mount (Linux 5.12).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Idmap {
+    /// Maps the mounts below too (`ridmap`).
+    pub recursive: bool,
+    /// User ids; empty for those of the container's user namespace.
+    pub uid_mappings: Vec<IdMapping>,
+    /// Group ids.
+    pub gid_mappings: Vec<IdMapping>,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Source {
+    /// A file or directory of the host.
+    #[serde(rename_all = "camelCase")]
+    Bind {
+        /// Absolute path on the host.
+        path: String,
+        /// With the mounts below it (`rbind`).
+        recursive: bool,
+        /// Do not follow a symbolic link at the end of the path (`src-nofollow`).
+        nofollow: bool,
+    },
+    /// A new instance of a filesystem.
+    #[serde(rename_all = "camelCase")]
+    Filesystem {
+        /// Its type.
+        fstype: String,
+        /// The source, as the filesystem understands it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// Its own options.
+        options: Vec<(String, Option<String>)>,
+        /// Take over the files that the mount would hide (`tmpcopyup`).
+        copy_up: bool,
+    },
+    /// The container's own cgroups.
+    Cgroup,
+    /// Other attributes for what is mounted there already (`remount`).
+    Remount,
+}
+
+pub(super) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
+    let root = input.config.root().as_ref().filter(|root| !root.path().as_os_str().is_empty());
+    let Some(root) = root else {
+        return Err(vec![
+            Error::new(Kind::Invalid, "no root filesystem is given", "")
+                .at("root.path")
+                .fix("set it to the directory of the root filesystem, relative to the bundle"),
+        ]);
+    };
+    let linux = input.config.linux().as_ref();
+    let (propagation, recursive) = match linux.and_then(|linux| linux.rootfs_propagation().as_deref()) {
+        None | Some("") => (Propagation::Slave, true),
+        Some(text) => options::propagation(text).ok_or_else(|| {
+            vec![
+                Error::new(Kind::Invalid, format!("unknown propagation {text:?}"), "")
+                    .at("linux.rootfsPropagation")
+                    .fix("use shared, slave, private or unbindable, or one of them with an r in front"),
+            ]
+        })?,
+    };
+    Ok(Rootfs {
+        path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
+        readonly: root.readonly().unwrap_or(false),
+        propagation,
+        recursive,
+        pivot: !input.options.no_pivot,
+    })
+}
+
+pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces) -> Result<Vec<Mount>, Vec<Error>> {
+    let mut mounts = Vec::new();
+    let mut refusals = Vec::new();
+    for (i, mount) in input.config.mounts().iter().flatten().enumerate() {
+        match one(input, namespaces, mount, format!("mounts[{i}]")) {
+            Ok(mount) => mounts.push(mount),
+            Err(error) => refusals.push(error),
+        }
+    }
+    if refusals.is_empty() { Ok(mounts) } else { Err(refusals) }
+}
+
+fn one(
+    input: &Input<'_>,
+    namespaces: &Namespaces,
+    mount: &OciMount,
+    at: String,
+) -> Result<Mount, Error> {
+    let destination = destination(mount.destination())
+        .map_err(|why| Error::new(Kind::Invalid, "mount destination is not usable", why).at(format!("{at}.destination")))?;
+    let options = Options::parse(mount.options().as_deref().unwrap_or_default())
+        .map_err(|(i, error)| error.at(format!("{at}.options[{i}]")))?;
+    let source = source(input, mount, &options, &destination, &at)?;
+    let idmap = idmap(mount, &options, namespaces, &at)?;
+    let mut mount = Mount {
+        at,
+        destination,
+        source,
+        set: options.set,
+        clear: options.clear & !options.set,
+        set_recursive: options.set_recursive,
+        clear_recursive: options.clear_recursive & !options.set_recursive,
+        propagation: options.propagation,
+        idmap,
+    };
+    if input.level >= Level::Baseline && matches!(mount.source, Source::Cgroup) {
+        mount.set |= options::RDONLY;
+        mount.clear &= !options::RDONLY;
+    }
+    Ok(mount)
+}
+
+/// An absolute path without `.` and `..`; a relative one is taken from `/`, as runc does (OCI 1.0 allowed it).
+fn destination(path: &Path) -> Result<String, String> {
+    let mut clean = String::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => {
+                let name = name.to_str().ok_or("it is not UTF-8")?;
+                clean.push('/');
+                clean.push_str(name);
+            }
+            Component::ParentDir => return Err(format!("{path:?} contains \"..\"")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    if clean.contains('\0') {
+        return Err("it contains a NUL byte".to_owned());
+    }
+    if clean.is_empty() { Err(format!("{path:?} is the root itself")) } else { Ok(clean) }
+}
+
+fn source(
+    input: &Input<'_>,
+    mount: &OciMount,
+    options: &Options,
+    destination: &str,
+    at: &str,
+) -> Result<Source, Error> {
+    let fstype = mount.typ().as_deref().unwrap_or_default();
+    let text = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
+    if options.bind || fstype == "bind" {
+        if let Some((key, _)) = options.data.first() {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("unknown option {key:?} of a bind mount of {destination}"),
+                "",
+            )
+            .at(format!("{at}.options")));
+        }
+        return match text.filter(|path| !path.is_empty()) {
+            _ if options.remount => Ok(Source::Remount),
+            Some(path) => Ok(Source::Bind {
+                path: input.bundle.join(path).to_string_lossy().into_owned(),
+                recursive: options.recursive,
+                nofollow: options.source_nofollow,
+            }),
+            None => Err(Error::new(Kind::Invalid, format!("bind mount of {destination} without a source"), "")
+                .at(format!("{at}.source"))),
+        };
+    }
+    if options.remount {
+        return Ok(Source::Remount);
+    }
+    match fstype {
+        "" | "none" => Err(Error::new(Kind::Invalid, format!("mount of {destination} without a type"), "")
+            .at(format!("{at}.type"))
+            .fix("set a filesystem type, or the option bind")),
+        "cgroup" | "cgroup2" => Ok(Source::Cgroup),
+        "proc" | "sysfs" if destination != "/proc" && destination != "/sys" && destination.starts_with("/proc/") => {
+            Err(Error::new(Kind::Invalid, format!("a mount over {destination}"), "nothing may hide parts of /proc")
+                .at(format!("{at}.destination")))
+        }
+        fstype => Ok(Source::Filesystem {
+            fstype: fstype.to_owned(),
+            source: text,
+            options: options.data.clone(),
+            copy_up: options.copy_up,
+        }),
+    }
+}
+
+fn idmap(
+    mount: &OciMount,
+    options: &Options,
+    namespaces: &Namespaces,
+    at: &str,
+) -> Result<Option<Idmap>, Error> {
+    let own = |list: &Option<Vec<_>>| -> Vec<IdMapping> {
+        list.iter().flatten().map(IdMapping::from).collect()
+    };
+    let (uid_mappings, gid_mappings) = (own(mount.uid_mappings()), own(mount.gid_mappings()));
+    let asked = options.idmap.is_some() || !uid_mappings.is_empty() || !gid_mappings.is_empty();
+    if !asked {
+        return Ok(None);
+    }
+    if uid_mappings.is_empty() != gid_mappings.is_empty() {
+        return Err(Error::new(Kind::Invalid, "an idmapped mount needs both uidMappings and gidMappings", "")
+            .at(at.to_owned()));
+    }
+    if uid_mappings.is_empty() && !namespaces.is_new(NamespaceKind::User) {
+        return Err(Error::new(Kind::Invalid, "an idmapped mount without mappings", "the container has no user namespace of its own to take them from")
+            .at(at.to_owned())
+            .fix("set uidMappings and gidMappings of the mount"));
+    }
+    Ok(Some(Idmap { recursive: options.idmap.unwrap_or(false), uid_mappings, gid_mappings }))
+}

@@ -1,0 +1,267 @@
+//! The process itself (OCI config, "Process"): who it is, what it may do, and what it runs.
+
+use std::path::Path;
+
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
+use serde::{Deserialize, Serialize};
+
+use super::caps::{self, CapabilityMasks};
+use super::landlock::{self, Landlock};
+use super::mounts::{Mount, Rootfs};
+use super::seccomp::Filter;
+use super::{Input, Notes};
+use crate::error::{Error, Kind};
+use crate::level::Level;
+
+/// One process: the container's own, or one of an exec.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Workload {
+    /// The program and its arguments; a name without `/` is looked up in `PATH` of `env`, in the container.
+    pub args: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Absolute path in the container.
+    pub cwd: String,
+    /// A terminal for the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Terminal>,
+    /// Who it is.
+    pub user: User,
+    /// Final capability sets.
+    pub capabilities: CapabilityMasks,
+    /// Whether `execve` can no longer add privileges.
+    pub no_new_privs: bool,
+    /// Resource limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Score for the out-of-memory killer, −1000 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i32>,
+    /// A session keyring of its own.
+    pub new_keyring: bool,
+    /// Landlock rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landlock: Option<Landlock>,
+    /// Seccomp programs, all of which must allow a call.
+    pub seccomp: Vec<Filter>,
+    /// AppArmor profile for the `execve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apparmor_profile: Option<String>,
+    /// SELinux context for the `execve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selinux_label: Option<String>,
+    /// Descriptors above standard error that it inherits.
+    pub preserve_fds: u32,
+}
+
+/// The size of a terminal, 0 for the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+}
+
+/// Numeric ids, as they are inside the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups, exactly.
+    pub additional_gids: Vec<u32>,
+    /// File mode creation mask; absent for 0022.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
+}
+
+/// One limit of `setrlimit(2)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// `RLIMIT_NOFILE` and so on.
+    pub name: String,
+    /// The kernel's number.
+    pub resource: u32,
+    /// What is in force.
+    pub soft: u64,
+    /// How far the process may raise it.
+    pub hard: u64,
+}
+
+const RLIMIT_CORE: u32 = 4;
+
+/// The container's own process.
+pub(super) fn container(input: &Input<'_>, rootfs: &Rootfs, mounts: &[Mount], notes: &mut Notes) -> Workload {
+    let Some(process) = input.config.process() else {
+        notes.refusals.push(
+            Error::new(Kind::Invalid, "no process is given", "")
+                .at("process")
+                .fix("set process.args to the program to run"),
+        );
+        return Workload::default();
+    };
+    let mut workload = notes.collect(resolve(process, "process"));
+    workload.new_keyring = !input.options.keep_keyring;
+    workload.preserve_fds = input.options.preserve_fds;
+    workload.capabilities = caps::resolve(input, caps::asked(process.capabilities().as_ref()), notes);
+    workload.landlock = landlock::resolve(input, rootfs, mounts, notes);
+    workload.seccomp = seccomp(input, notes);
+    security_labels(input, &workload, notes);
+    if input.level >= Level::Baseline {
+        tighten(&mut workload, notes);
+    }
+    workload
+}
+
+fn tighten(workload: &mut Workload, notes: &mut Notes) {
+    if !workload.no_new_privs {
+        workload.no_new_privs = true;
+        notes.change("process.noNewPrivileges", "set");
+    }
+    if !workload.rlimits.iter().any(|limit| limit.resource == RLIMIT_CORE && limit.hard == 0) {
+        workload.rlimits.retain(|limit| limit.resource != RLIMIT_CORE);
+        workload.rlimits.push(Rlimit {
+            name: "RLIMIT_CORE".to_owned(),
+            resource: RLIMIT_CORE,
+            soft: 0,
+            hard: 0,
+        });
+        notes.change("process.rlimits", "RLIMIT_CORE set to 0");
+    }
+}
+
+fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
+    let own = input.config.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    let mut filters = Vec::new();
+    if let Some(own) = own {
+        match Filter::from_oci(own) {
+            Ok(filter) => filters.push(filter),
+            Err(refusals) => notes.refusals.extend(refusals),
+        }
+    }
+    if input.level >= Level::Baseline {
+        filters.push(Filter::baseline());
+        notes.change("linux.seccomp", format!("the {} profile is added", input.level));
+    }
+    filters
+}
+
+/// Labels are for a security module that must be there: without it the process would run unconfined.
+fn security_labels(input: &Input<'_>, workload: &Workload, notes: &mut Notes) {
+    let labels = [
+        (&workload.apparmor_profile, input.host.apparmor, "AppArmor", "apparmorProfile"),
+        (&workload.selinux_label, input.host.selinux, "SELinux", "selinuxLabel"),
+    ];
+    for (label, available, module, field) in labels {
+        if let Some(label) = label.as_ref().filter(|_| !available) {
+            notes.refusals.push(
+                Error::new(
+                    Kind::Unsupported,
+                    format!("label {label:?} cannot be applied"),
+                    format!("{module} is not enabled on this host"),
+                )
+                .at(format!("process.{field}"))
+                .fix(format!("remove the field, or boot the host with {module}")),
+            );
+        }
+    }
+}
+
+/// What a process asks for, before any level has its say. `at` is where its JSON is.
+///
+/// # Errors
+/// Every field that is not valid.
+pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
+    let mut errors = Vec::new();
+    let args = process.args().clone().unwrap_or_default();
+    let env = process.env().clone().unwrap_or_default();
+    let cwd = process.cwd().to_string_lossy().into_owned();
+    let mut invalid = |field: String, what: String, fix: &str| {
+        errors.push(Error::new(Kind::Invalid, what, "").at(format!("{at}.{field}")).fix(fix));
+    };
+    if args.first().is_none_or(String::is_empty) {
+        invalid("args".to_owned(), "no program to run".to_owned(), "name it in the first element");
+    }
+    if !Path::new(&cwd).is_absolute() {
+        invalid("cwd".to_owned(), format!("working directory {cwd:?} is not absolute"), "start it with /");
+    }
+    for (name, list) in [("args", &args), ("env", &env)] {
+        for (i, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
+            invalid(format!("{name}[{i}]"), "text with a NUL byte".to_owned(), "remove it");
+        }
+    }
+    let user = process.user();
+    for (field, id) in [("uid", user.uid()), ("gid", user.gid())] {
+        if id == u32::MAX {
+            invalid(format!("user.{field}"), "4294967295 is no id".to_owned(), "use a smaller one");
+        }
+    }
+    let rlimits = rlimits(process.rlimits().as_deref().unwrap_or_default(), at, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Workload {
+        args,
+        env,
+        cwd,
+        terminal: process.terminal().unwrap_or(false).then(|| {
+            let size = process.console_size().unwrap_or_default();
+            let clamp = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
+            Terminal { height: clamp(size.height()), width: clamp(size.width()) }
+        }),
+        user: User {
+            uid: user.uid(),
+            gid: user.gid(),
+            additional_gids: user.additional_gids().clone().unwrap_or_default(),
+            umask: user.umask(),
+        },
+        capabilities: caps::asked(process.capabilities().as_ref()),
+        no_new_privs: process.no_new_privileges().unwrap_or(false),
+        rlimits,
+        oom_score_adj: process.oom_score_adj(),
+        apparmor_profile: process.apparmor_profile().clone().filter(|label| !label.is_empty()),
+        selinux_label: process.selinux_label().clone().filter(|label| !label.is_empty()),
+        ..Workload::default()
+    })
+}
+
+fn rlimits(list: &[PosixRlimit], at: &str, errors: &mut Vec<Error>) -> Vec<Rlimit> {
+    let mut rlimits: Vec<Rlimit> = Vec::new();
+    for (i, limit) in list.iter().enumerate() {
+        let (name, resource) = (limit.typ().to_string(), number(limit.typ()));
+        let at = format!("{at}.rlimits[{i}]");
+        if rlimits.iter().any(|other| other.resource == resource) {
+            errors.push(Error::new(Kind::Invalid, format!("{name} is listed twice"), "").at(at));
+        } else if limit.soft() > limit.hard() {
+            let why = format!("soft {} is above hard {}", limit.soft(), limit.hard());
+            errors.push(Error::new(Kind::Invalid, format!("{name} is not possible"), why).at(at));
+        } else {
+            rlimits.push(Rlimit { name, resource, soft: limit.soft(), hard: limit.hard() });
+        }
+    }
+    rlimits
+}
+
+fn number(typ: PosixRlimitType) -> u32 {
+    match typ {
+        PosixRlimitType::RlimitCpu => 0,
+        PosixRlimitType::RlimitFsize => 1,
+        PosixRlimitType::RlimitData => 2,
+        PosixRlimitType::RlimitStack => 3,
+        PosixRlimitType::RlimitCore => RLIMIT_CORE,
+        PosixRlimitType::RlimitRss => 5,
+        PosixRlimitType::RlimitNproc => 6,
+        PosixRlimitType::RlimitNofile => 7,
+        PosixRlimitType::RlimitMemlock => 8,
+        PosixRlimitType::RlimitAs => 9,
+        PosixRlimitType::RlimitLocks => 10,
+        PosixRlimitType::RlimitSigpending => 11,
+        PosixRlimitType::RlimitMsgqueue => 12,
+        PosixRlimitType::RlimitNice => 13,
+        PosixRlimitType::RlimitRtprio => 14,
+        PosixRlimitType::RlimitRttime => 15,
+    }
+}

@@ -1,0 +1,239 @@
+//! Attributes of the calling process that no crate sets as we need them.
+
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::thread::UnshareFlags;
+
+use super::error::{CallError, Syscall, check};
+use crate::plan::caps::CapabilityMasks;
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilityData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`: 64-bit sets (Linux 2.6.26).
+const VERSION_3: CapabilityHeader = CapabilityHeader { version: 0x2008_0522, pid: 0 };
+
+/// Sets effective, permitted and inheritable in one `capset(2)`.
+///
+/// # Errors
+/// EPERM when a set grows beyond what is permitted.
+pub fn set_capabilities(masks: &CapabilityMasks) -> Result<(), CallError> {
+    let half = |shift: u32| CapabilityData {
+        effective: (masks.effective >> shift) as u32,
+        permitted: (masks.permitted >> shift) as u32,
+        inheritable: (masks.inheritable >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    let header = VERSION_3;
+    // SAFETY: version 3 reads one header and two data structs, which is what is passed.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
+    check(result).map(drop).call(|| {
+        let CapabilityMasks { effective, permitted, inheritable, .. } = masks;
+        format!("capset(effective {effective:#x}, permitted {permitted:#x}, inheritable {inheritable:#x})")
+    })
+}
+
+/// Reads all five sets of the calling thread; the kernel is asked, not `/proc`.
+///
+/// # Errors
+/// Those of `capget(2)` and `prctl(2)`.
+pub fn capabilities() -> Result<CapabilityMasks, CallError> {
+    let mut data = [CapabilityData::default(); 2];
+    let mut header = VERSION_3;
+    // SAFETY: version 3 writes two data structs, which is what is passed.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    check(result).call(|| "capget(2)".to_owned())?;
+    let join = |field: fn(&CapabilityData) -> u32| {
+        let [low, high] = &data;
+        u64::from(field(low)) | u64::from(field(high)) << 32
+    };
+    let mut masks = CapabilityMasks {
+        effective: join(|data| data.effective),
+        permitted: join(|data| data.permitted),
+        inheritable: join(|data| data.inheritable),
+        ..CapabilityMasks::default()
+    };
+    for number in 0..64 {
+        let Ok(present) = prctl(libc::PR_CAPBSET_READ, number, 0) else { break };
+        masks.bounding |= u64::from(present == 1) << number;
+        let ambient = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, number);
+        masks.ambient |= u64::from(ambient == Ok(1)) << number;
+    }
+    Ok(masks)
+}
+
+/// Removes every capability from the bounding set that is not in `keep`, up to the kernel's last one.
+///
+/// # Errors
+/// EPERM without `CAP_SETPCAP`.
+pub fn limit_bounding_set(keep: u64) -> Result<(), CallError> {
+    for number in 0..64 {
+        match prctl(libc::PR_CAPBSET_READ, number, 0) {
+            Ok(1) if keep & (1 << number) == 0 => {
+                prctl(libc::PR_CAPBSET_DROP, number, 0)
+                    .call(|| format!("prctl(PR_CAPBSET_DROP, {number})"))?;
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// Raises the ambient set, which `capset` must already allow: each in permitted and inheritable.
+///
+/// # Errors
+/// EPERM when a capability is not in both.
+pub fn raise_ambient(mask: u64) -> Result<(), CallError> {
+    for number in (0..64).filter(|number| mask & (1 << number) != 0) {
+        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, number)
+            .call(|| format!("prctl(PR_CAP_AMBIENT_RAISE, {number})"))?;
+    }
+    Ok(())
+}
+
+fn prctl(option: i32, second: u64, third: u64) -> Result<libc::c_long, Errno> {
+    // SAFETY: every option used here takes integers only.
+    check(unsafe { libc::syscall(libc::SYS_prctl, option, second, third, 0, 0) })
+}
+
+/// Gives the thread a new, empty session keyring, so that keys of the caller's are out of reach (`keyrings(7)`).
+///
+/// # Errors
+/// ENOSYS without key support, EDQUOT over the user's quota.
+pub fn join_new_session_keyring(name: &str) -> Result<(), CallError> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    let Ok(name) = CString::new(name) else {
+        return Err(CallError { call: "keyctl(2)".to_owned(), errno: Errno::INVAL });
+    };
+    // SAFETY: the name is a C string that lives until after the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
+    check(result).map(drop).call(|| "keyctl(KEYCTL_JOIN_SESSION_KEYRING)".to_owned())
+}
+
+/// Sets the NIS domain name of the UTS namespace.
+///
+/// # Errors
+/// EPERM without `CAP_SYS_ADMIN` over it.
+pub fn set_domain_name(name: &str) -> Result<(), CallError> {
+    // SAFETY: the pointer and the length describe `name`.
+    let result = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    check(result.into()).map(drop).call(|| format!("setdomainname({name:?})"))
+}
+
+/// `setpgid`-free part of a shell's job: a clean slate of signal dispositions and an empty signal mask, as a
+/// new program expects them. `SIGPIPE` is ignored by Rust's start code, and the caller's mask was inherited.
+pub fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is a valid disposition for every signal; SIGKILL, SIGSTOP and the numbers that
+        // libc keeps for itself answer EINVAL and have nothing to reset.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask().unwrap_or_default();
+}
+
+/// Replaces the process by the program at `path`.
+///
+/// Returns only on failure.
+pub fn execve(path: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
+    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, envp) = (pointers(arguments), pointers(environment));
+    // SAFETY: both arrays end in a null pointer, and their strings outlive the call.
+    let result = unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    check(result.into()).err().unwrap_or(Errno::IO)
+}
+
+/// Marks every descriptor from `first` up to be closed by the next `execve` (Linux 5.11).
+///
+/// # Errors
+/// ENOSYS or EINVAL on older kernels.
+pub fn close_on_exec_from(first: i32) -> Result<(), CallError> {
+    // SAFETY: the flag only marks descriptors; none is closed under its owner.
+    let result = unsafe {
+        libc::syscall(libc::SYS_close_range, first, i32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    };
+    check(result).map(drop).call(|| format!("close_range({first}, CLOEXEC)"))
+}
+
+/// Brings the loopback interface of the network namespace up (`netdevice(7)`, `SIOCSIFFLAGS`).
+///
+/// # Errors
+/// EPERM without `CAP_NET_ADMIN` over the namespace.
+pub fn bring_loopback_up(socket: impl AsFd) -> Result<(), CallError> {
+    // SAFETY: the struct is plain data, for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = from as c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq with the name and the flags filled.
+    let result =
+        unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
+    check(result.into()).map(drop).call(|| "ioctl(SIOCSIFFLAGS, lo)".to_owned())
+}
+
+/// Takes over a descriptor that was inherited under an agreed number, and will not be inherited further.
+pub fn adopt_descriptor(number: i32) -> OwnedFd {
+    // SAFETY: the number was agreed on with whoever executed this program, and nothing else here owns it.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+    // It stays open for as long as it is used, whatever the flag says.
+    rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC).unwrap_or_default();
+    descriptor
+}
+
+/// Sets one limit by its number; the caller's own is the ceiling without `CAP_SYS_RESOURCE`.
+///
+/// # Errors
+/// EPERM beyond that, EINVAL for an unknown number.
+pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), CallError> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the kernel reads one limit and, with a null pointer, writes none.
+    let result = unsafe {
+        libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
+    };
+    check(result).map(drop).call(|| format!("prlimit64({resource}, {soft}:{hard})"))
+}
+
+/// Leaves namespaces that only concern the calling thread (`unshare(2)`); not for `CLONE_FILES` and the like.
+///
+/// # Errors
+/// EPERM without `CAP_SYS_ADMIN`.
+pub fn unshare(namespaces: UnshareFlags) -> Result<(), CallError> {
+    rustix::thread::unshare(namespaces).call(|| format!("unshare({namespaces:?})"))
+}
+
+/// Standard input, output and error, open or not.
+pub fn stdio() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: nothing in this program owns or closes these three numbers.
+    [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Makes a descriptor standard input, output and error.
+///
+/// # Errors
+/// EBUSY and EMFILE in theory.
+pub fn replace_stdio(descriptor: impl AsFd) -> Result<(), CallError> {
+    for number in 0..3 {
+        let from = descriptor.as_fd().as_raw_fd();
+        // SAFETY: nothing in this program owns the three numbers that are replaced.
+        let result = unsafe { libc::dup2(from, number) };
+        check(result.into()).call(|| format!("dup2({from}, {number})"))?;
+    }
+    Ok(())
+}
