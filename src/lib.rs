@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cgroup;
 pub mod error;
 pub mod plan;
 #[allow(unsafe_code)]

@@ -3,6 +3,7 @@
 //! Each `unsafe` block makes one call and names the invariant that makes it sound. Callers see safe
 //! functions over owned descriptors; a failure prints as the call with its arguments.
 
+pub mod bpf;
 pub mod error;
 
 pub use error::{CallError, Syscall};
