@@ -81,7 +81,9 @@ fn children(dir: impl AsFd) -> Result<Vec<CString>, CallError> {
     }
     let list = || -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(&dir)? {
+        // Reopened for reading: through the directory itself nothing can be.
+        let listing = fs::openat(&dir, c".", OFlags::RDONLY | OFlags::DIRECTORY | FILE, Mode::empty())?;
+        for entry in Dir::new(listing)? {
             let entry = entry?;
             let name = entry.file_name();
             if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
