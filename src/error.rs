@@ -138,6 +138,7 @@ cause_from! {
     rustix::io::Errno => Kind::Failed,
     nix::errno::Errno => Kind::Failed,
     serde_json::Error => Kind::Invalid,
+    std::ffi::NulError => Kind::Invalid,
     std::num::ParseIntError => Kind::Invalid,
     &str => Kind::Invalid,
     String => Kind::Invalid,

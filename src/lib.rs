@@ -4,6 +4,7 @@
 
 pub mod container;
 pub mod enforce;
+pub mod cgroup;
 pub mod error;
 pub mod host;
 pub mod level;

@@ -25,6 +25,8 @@ pub struct Config {
     pub spec: Spec,
     /// Paths of fields that no part of sandrun knows.
     pub unknown: Vec<String>,
+    /// `linux.resources.pids.limit` as written; 0 only from version 1.3 on, before it meant that none is set.
+    pub pids_limit: Option<i64>,
 }
 
 /// Reads `config.json` of a bundle.
@@ -41,10 +43,12 @@ pub fn load(bundle: &Path) -> Result<Config> {
     })?;
     let mut value: Value = serde_json::from_str(&text)
         .context(|| format!("{} is not valid JSON", path.display()))?;
-    check_version(&value)?;
+    let version = check_version(&value)?;
+    let pids_limit = value.pointer("/linux/resources/pids/limit").and_then(Value::as_i64);
+    let pids_limit = pids_limit.filter(|&limit| limit != 0 || version >= (1, 3));
     let mut unknown = adapt(&mut value);
     let spec = typed(value, "", &mut unknown)?;
-    Ok(Config { spec, unknown })
+    Ok(Config { spec, unknown, pids_limit })
 }
 
 /// Reads the process of an exec: the `process` object of `config.json`, in a file of its own.
@@ -73,7 +77,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// Any version with the major number 1: minor versions only add fields, and unknown fields are listed.
-fn check_version(value: &Value) -> Result<()> {
+fn check_version(value: &Value) -> Result<(u32, u32)> {
     let error = |why: &str| Error::new(Kind::Invalid, "cannot use config.json", why).at("ociVersion");
     let Some(version) = value.get("ociVersion").and_then(Value::as_str) else {
         return Err(error("it is missing").fix(format!("set it to the version you wrote it for, such as {OCI_VERSION}")));
@@ -81,7 +85,7 @@ fn check_version(value: &Value) -> Result<()> {
     let mut numbers = version.split(['.', '-', '+']);
     let [major, minor, patch] = [(); 3].map(|()| numbers.next().and_then(|part| part.parse::<u32>().ok()));
     match (major, minor, patch) {
-        (Some(1), Some(_), Some(_)) => Ok(()),
+        (Some(1), Some(minor), Some(_)) => Ok((1, minor)),
         (Some(_), Some(_), Some(_)) => Err(error(&format!("{version} is not version 1"))),
         _ => Err(error(&format!("{version:?} is not a version number"))),
     }

@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
 use crate::error::{Error, Kind};
 
 /// What a node is.
@@ -37,6 +38,18 @@ pub struct Device {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+}
+
+impl Device {
+    /// The node as the device rules of a cgroup name it; a pipe is no device.
+    pub(super) fn as_cgroup_node(&self) -> Option<cgroup::DeviceNode> {
+        let kind = match self.kind {
+            DeviceKind::Char => cgroup::DeviceKind::Char,
+            DeviceKind::Block => cgroup::DeviceKind::Block,
+            DeviceKind::Fifo => return None,
+        };
+        Some(cgroup::DeviceNode { kind, major: self.major, minor: self.minor })
+    }
 }
 
 /// Nodes every container has (OCI config-linux, "Default Devices"); `/dev/console` and `/dev/ptmx` are made

@@ -102,6 +102,10 @@ pub struct Input<'a> {
     pub config: &'a Spec,
     /// `process.terminal` and other values may be overridden by the command line; these are.
     pub options: Options,
+    /// `linux.resources.pids.limit` as it is written, where it is: the typed form cannot tell 0 from nothing.
+    pub pids_limit: Option<i64>,
+    /// Fields of `config.json` that nobody knows; they are listed in the plan.
+    pub unknown: &'a [String],
     /// The bundle's absolute path; `root.path` is relative to it.
     pub bundle: &'a Path,
     /// The level in force.
@@ -154,14 +158,19 @@ impl Notes {
 pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let config = input.config;
     let mut notes = Notes { refusals: unsupported::refusals(config), ..Notes::default() };
+    for field in input.unknown {
+        notes.change(field, "is not known to this version, and has no effect");
+    }
     let namespaces = namespaces::resolve(input, &mut notes);
     let rootfs = notes.collect(mounts::rootfs(input));
-    let mounts = notes.collect(mounts::resolve(input, &namespaces));
+    let mut mounts = notes.collect(mounts::resolve(input, &namespaces));
     let devices = notes.collect(devices::resolve(config));
     let workload = process::container(input, &rootfs, &mounts, &mut notes);
-    let cgroup = resolve_cgroup(input, &mut notes);
+    let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
+    let Some(cgroup) = cgroup else { return Err(refused(input.id, notes.refusals)) };
+    mounts::locate_cgroups(&mut mounts, &input.host.cgroup, &cgroup.path);
     let mut plan = Plan {
         version: VERSION,
         id: input.id.to_owned(),
@@ -187,10 +196,12 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     check(&plan, &mut notes);
     plan.changes = notes.changes;
     plan.absent = notes.absent;
-    match Error::all(&format!("cannot run container {}", input.id), notes.refusals) {
-        Some(error) => Err(error),
-        None => Ok(plan),
-    }
+    if notes.refusals.is_empty() { Ok(plan) } else { Err(refused(input.id, notes.refusals)) }
+}
+
+fn refused(id: &str, refusals: Vec<Error>) -> Error {
+    let what = format!("cannot run container {id}");
+    Error::all(&what, refusals).unwrap_or_else(|| Error::new(Kind::Failed, what, ""))
 }
 
 fn sysctl(values: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
@@ -234,13 +245,30 @@ fn tighten_paths(plan: &mut Plan, notes: &mut Notes) {
 /// Processes a container may have unless it says otherwise; the limit that podman has proven in the field.
 const DEFAULT_PIDS_LIMIT: i64 = 2048;
 
-fn resolve_cgroup(input: &Input<'_>, notes: &mut Notes) -> cgroup::Cgroup {
+fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> Option<cgroup::Cgroup> {
     let linux = input.config.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).map(|path| path.to_string_lossy());
-    let resources = linux.and_then(|linux| linux.resources().as_ref());
-    let default = (input.level >= Level::Baseline).then_some(DEFAULT_PIDS_LIMIT);
-    let resolved = cgroup::resolve(input.id, path.as_deref(), resources, &input.host.cgroup, default);
-    notes.collect(resolved)
+    let nodes: Vec<_> = devices.iter().filter_map(Device::as_cgroup_node).collect();
+    let request = cgroup::Request {
+        id: input.id,
+        path: path.as_deref(),
+        resources: linux.and_then(|linux| linux.resources().as_ref()),
+        pids_limit: input.pids_limit,
+        default_pids_limit: (input.level >= Level::Baseline).then_some(DEFAULT_PIDS_LIMIT),
+        nodes: &nodes,
+    };
+    match cgroup::resolve(&request, &input.host.cgroup) {
+        Ok(cgroup) => {
+            for ignored in &cgroup.ignored {
+                notes.change(&ignored.at, format!("has no effect here: {}", ignored.why));
+            }
+            Some(cgroup)
+        }
+        Err(refusals) => {
+            notes.refusals.extend(refusals);
+            None
+        }
+    }
 }
 
 /// What only shows when the parts are together.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use self::options::Options;
 use super::namespaces::{IdMapping, NamespaceKind, Namespaces};
 use super::Input;
+use super::cgroup::Layout;
 use crate::error::{Error, Kind};
 use crate::level::Level;
 
@@ -111,6 +112,16 @@ pub struct Idmap {
     pub gid_mappings: Vec<IdMapping>,
 }
 
+/// The container's cgroup in one hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CgroupView {
+    /// The directory below the mount point: `cpu,cpuacct`, `unified`; empty for the mount point itself.
+    pub name: String,
+    /// Where the host has the cgroup.
+    pub path: String,
+}
+
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
@@ -139,7 +150,10 @@ pub enum Source {
         copy_up: bool,
     },
     /// The container's own cgroups.
-    Cgroup,
+    Cgroup {
+        /// One directory for each hierarchy; a single one without a name where there is only version 2.
+        views: Vec<CgroupView>,
+    },
     /// Other attributes for what is mounted there already (`remount`).
     Remount,
 }
@@ -208,7 +222,7 @@ fn one(
         propagation: options.propagation,
         idmap,
     };
-    if input.level >= Level::Baseline && matches!(mount.source, Source::Cgroup) {
+    if input.level >= Level::Baseline && matches!(mount.source, Source::Cgroup { .. }) {
         mount.set |= options::RDONLY;
         mount.clear &= !options::RDONLY;
     }
@@ -271,7 +285,7 @@ fn source(
         "" | "none" => Err(Error::new(Kind::Invalid, format!("mount of {destination} without a type"), "")
             .at(format!("{at}.type"))
             .fix("set a filesystem type, or the option bind")),
-        "cgroup" | "cgroup2" => Ok(Source::Cgroup),
+        "cgroup" | "cgroup2" => Ok(Source::Cgroup { views: Vec::new() }),
         "proc" | "sysfs" if destination != "/proc" && destination != "/sys" && destination.starts_with("/proc/") => {
             Err(Error::new(Kind::Invalid, format!("a mount over {destination}"), "nothing may hide parts of /proc")
                 .at(format!("{at}.destination")))
@@ -309,4 +323,23 @@ fn idmap(
             .fix("set uidMappings and gidMappings of the mount"));
     }
     Ok(Some(Idmap { recursive: options.idmap.unwrap_or(false), uid_mappings, gid_mappings }))
+}
+
+/// Fills in where the host has the container's cgroups.
+pub(super) fn locate_cgroups(mounts: &mut [Mount], layout: &Layout, path: &str) {
+    let at = |dir: &str| CgroupView {
+        name: dir.rsplit('/').next().unwrap_or_default().to_owned(),
+        path: format!("{dir}{path}"),
+    };
+    let mut all: Vec<CgroupView> =
+        layout.hierarchies().iter().map(|hierarchy| at(&hierarchy.dir)).collect();
+    all.extend(layout.unified().map(|unified| at(&unified.dir)));
+    if let (Layout::V2 { .. }, [only]) = (layout, all.as_mut_slice()) {
+        only.name.clear();
+    }
+    for mount in mounts {
+        if let Source::Cgroup { views } = &mut mount.source {
+            views.clone_from(&all);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! functions over owned descriptors; a failure prints as the call with its arguments.
 
 pub mod clone;
+pub mod bpf;
 pub mod error;
 pub mod mount;
 pub mod process;

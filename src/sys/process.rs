@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::thread::UnshareFlags;
+use nix::sched::CloneFlags;
 
 use super::error::{CallError, Syscall, check};
 use crate::plan::caps::CapabilityMasks;
@@ -51,6 +51,25 @@ pub fn set_capabilities(masks: &CapabilityMasks) -> Result<(), CallError> {
 /// # Errors
 /// Those of `capget(2)` and `prctl(2)`.
 pub fn capabilities() -> Result<CapabilityMasks, CallError> {
+    let mut masks = base_sets()?;
+    for number in 0..64 {
+        let Ok(present) = prctl(libc::PR_CAPBSET_READ, number, 0) else { break };
+        masks.bounding |= u64::from(present == 1) << number;
+        let ambient = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, number);
+        masks.ambient |= u64::from(ambient == Ok(1)) << number;
+    }
+    Ok(masks)
+}
+
+/// The permitted set of the calling thread.
+///
+/// # Errors
+/// Those of `capget(2)`.
+pub fn permitted_capabilities() -> Result<u64, CallError> {
+    base_sets().map(|masks| masks.permitted)
+}
+
+fn base_sets() -> Result<CapabilityMasks, CallError> {
     let mut data = [CapabilityData::default(); 2];
     let mut header = VERSION_3;
     // SAFETY: version 3 writes two data structs, which is what is passed.
@@ -60,19 +79,12 @@ pub fn capabilities() -> Result<CapabilityMasks, CallError> {
         let [low, high] = &data;
         u64::from(field(low)) | u64::from(field(high)) << 32
     };
-    let mut masks = CapabilityMasks {
+    Ok(CapabilityMasks {
         effective: join(|data| data.effective),
         permitted: join(|data| data.permitted),
         inheritable: join(|data| data.inheritable),
         ..CapabilityMasks::default()
-    };
-    for number in 0..64 {
-        let Ok(present) = prctl(libc::PR_CAPBSET_READ, number, 0) else { break };
-        masks.bounding |= u64::from(present == 1) << number;
-        let ambient = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET as u64, number);
-        masks.ambient |= u64::from(ambient == Ok(1)) << number;
-    }
-    Ok(masks)
+    })
 }
 
 /// Removes every capability from the bounding set that is not in `keep`, up to the kernel's last one.
@@ -214,8 +226,8 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), CallError> 
 ///
 /// # Errors
 /// EPERM without `CAP_SYS_ADMIN`.
-pub fn unshare(namespaces: UnshareFlags) -> Result<(), CallError> {
-    rustix::thread::unshare(namespaces).call(|| format!("unshare({namespaces:?})"))
+pub fn unshare(namespaces: CloneFlags) -> Result<(), CallError> {
+    nix::sched::unshare(namespaces).call(|| format!("unshare({namespaces:?})"))
 }
 
 /// Standard input, output and error, open or not.
@@ -236,4 +248,14 @@ pub fn replace_stdio(descriptor: impl AsFd) -> Result<(), CallError> {
         check(result.into()).call(|| format!("dup2({from}, {number})"))?;
     }
     Ok(())
+}
+
+/// The ABI of Landlock, 0 where the kernel has none or it is not in the `lsm=` list.
+pub fn landlock_abi() -> u32 {
+    const VERSION: u32 = 1;
+    // SAFETY: with this flag the kernel reads no attributes and only answers with a number.
+    let result = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0usize, VERSION)
+    };
+    check(result).ok().and_then(|abi| u32::try_from(abi).ok()).unwrap_or(0)
 }

@@ -3,7 +3,7 @@
 //! On version 2 the child was born in it. On version 1 a single-threaded process that writes `0` to `tasks`
 //! moves only itself, for which the kernel need not wait for all CPUs as it does for `cgroup.procs`.
 
-use rustix::thread::UnshareFlags;
+use nix::sched::CloneFlags;
 
 use crate::enforce::init::Init;
 use crate::enforce::order::Role;
@@ -29,6 +29,6 @@ pub fn unshare(plan: &Plan, _: &mut Init) -> Result<()> {
     if !plan.namespaces.is_new(NamespaceKind::Cgroup) {
         return Ok(());
     }
-    crate::sys::process::unshare(UnshareFlags::NEWCGROUP)
+    crate::sys::process::unshare(CloneFlags::CLONE_NEWCGROUP)
         .context(|| "cannot make the cgroup namespace".to_owned())
 }

@@ -1,5 +1,7 @@
 //! Into a container that exists (`setns(2)` with a pidfd, Linux 5.8).
 
+use std::os::fd::AsFd;
+
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces, set_thread_res_gid, set_thread_res_uid};
 
 use super::{cgroup, session};
@@ -17,7 +19,7 @@ pub fn join(namespaces: u32, init: &mut Init) -> Result<()> {
     let what = || "cannot join the container's namespaces".to_owned();
     let container = init.received.require(&Role::Container)?;
     let flags = ThreadNameSpaceType::from_bits_retain(namespaces);
-    move_into_thread_name_spaces(&container, flags)
+    move_into_thread_name_spaces(container.as_fd(), flags)
         .call(|| format!("setns(pidfd, {namespaces:#x})"))
         .context(what)?;
     if u64::from(namespaces) & NamespaceKind::User.flag() != 0 {

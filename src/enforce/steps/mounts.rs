@@ -50,7 +50,7 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
             propagate(&tree, mount, Propagation::Private, false)?;
             put(init.root()?, mount, &tree)
         }
-        Source::Cgroup => cgroup::mount(plan, init, mount),
+        Source::Cgroup { views } => cgroup::mount(views, init, mount),
         Source::Remount => remount(init.root()?, mount),
     }
 }

@@ -1,0 +1,49 @@
+//! The container's cgroup: made, filled in, joined, frozen, killed and removed.
+//!
+//! The only folder that touches cgroupfs. What is written comes from [`crate::plan::cgroup`]; here it is
+//! carried out on v1, v2 and hybrid hosts alike, every file through a descriptor of the cgroup's directory.
+//!
+//! ```text
+//! detect ─► create ─► apply ─► restrict ─► (clone into, or join) ─► verify
+//!                                            freeze · thaw · signal · kill_all ─► delete
+//! ```
+//!
+//! Nobody writes a process id to `cgroup.procs` here: that waits 5 to 10 ms for an RCU grace period. A child
+//! is born inside ([`Dirs::unified`] for `CLONE_INTO_CGROUP`, Linux 5.7) or moves itself ([`join`]).
+
+mod compare;
+mod create;
+mod devices;
+mod dirs;
+mod files;
+mod freezer;
+mod host;
+mod processes;
+mod remove;
+mod settings;
+
+pub use create::create;
+pub use devices::{Restricted, restrict};
+pub use dirs::{Dirs, join};
+pub use freezer::{freeze, frozen, thaw};
+pub use host::detect;
+pub use processes::{kill_all, oom_kills, pids, signal};
+pub use remove::delete;
+pub use settings::{Outcome, apply, verify};
+
+use crate::error::{Error, Kind};
+use crate::sys::CallError;
+use rustix::io::Errno;
+
+/// A failed call on a cgroup, with what to do where the caller may not touch it.
+fn failure(what: String, error: &CallError) -> Error {
+    match error.errno {
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => Error::new(Kind::Unsupported, what, error.to_string())
+            .fix("run as root, or in a cgroup delegated to this user with its path in linux.cgroupsPath"),
+        Errno::NOENT => Error::new(Kind::NotFound, what, error.to_string()),
+        _ => Error::new(Kind::Failed, what, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! Where the cgroup is: `linux.cgroupsPath`, which nobody may use to leave the hierarchy.
+
+use crate::error::{Error, Kind};
+
+const AT: &str = "linux.cgroupsPath";
+/// What a directory name may have (`NAME_MAX`), and a path (`PATH_MAX`, with room for the mount point).
+const LONGEST_NAME: usize = 255;
+const LONGEST_PATH: usize = 3072;
+
+/// The path from the root of each hierarchy, with a leading slash; `/sandrun-<id>` where none is given.
+pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
+    let path = match path {
+        Some(path) if !path.is_empty() => path.to_owned(),
+        _ => format!("/sandrun-{id}"),
+    };
+    let components = path.strip_prefix('/').unwrap_or(&path);
+    let reason = components.split('/').find_map(fault).or_else(|| {
+        (components.len() > LONGEST_PATH).then(|| format!("it is longer than {LONGEST_PATH} bytes"))
+    });
+    match reason {
+        None => Ok(format!("/{components}")),
+        Some(why) => Err(Error::new(Kind::Invalid, format!("cannot use the cgroup path {path:?}"), why)
+            .at(AT)
+            .fix("name a cgroup below the root of the hierarchy, such as /sandrun/web")),
+    }
+}
+
+/// What is wrong with one component.
+fn fault(name: &str) -> Option<String> {
+    match name {
+        "" => Some("it has an empty component".to_owned()),
+        "." | ".." => Some(format!("it has the component {name:?}")),
+        _ if name.len() > LONGEST_NAME => Some(format!("a component is longer than {LONGEST_NAME} bytes")),
+        _ if name.chars().any(char::is_control) => Some("it has a control character".to_owned()),
+        _ => None,
+    }
+}
