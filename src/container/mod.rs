@@ -1,3 +1,20 @@
 //! A container's life: what is stored of it, and the commands that move it from state to state.
+//!
+//! ```text
+//!            create               start                 the process ends
+//! (nothing) ───────► created ───────────► running ───────────────────► stopped
+//!     ▲                 │                    │                            │
+//!     └─────────────────┴── delete --force ──┴──────────── delete ────────┘
+//! ```
+//!
+//! Every command finds out the state from the kernel: the record only says which process and which cgroup.
 
+pub mod create;
+pub mod delete;
+
+pub mod kill;
+pub mod pidfile;
+pub mod process;
+pub mod start;
 pub mod state;
+pub mod status;

@@ -1,1 +1,344 @@
 //! The parent's half: makes the child, gives it its order, hears its reports.
+//!
+//! A [`Child`] that is dropped before it was released is killed and reaped, so an error on the way leaves no
+//! process behind.
+
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+
+use super::init::NAME;
+use super::order::{Order, Report, Role, Start, Task};
+use super::receipt::Receipt;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Namespaces;
+use crate::plan::namespaces::{IdMapping, NamespaceKind};
+use crate::sys::clone::{self, Executable, GapReport};
+use crate::sys::mount::{Attributes, clone_tree, set_attributes};
+use crate::sys::{Syscall, socket};
+
+/// Descriptors below this number are for the child's own use.
+const HIGH: i32 = 64;
+
+/// What the child is to be.
+pub struct Request<'a> {
+    /// Namespaces to make, without those that init makes itself.
+    pub namespaces: &'a Namespaces,
+    /// Namespaces to join before the child's own are made, opened.
+    pub join: Vec<(NamespaceKind, OwnedFd)>,
+    /// The cgroup to be born in (version 2).
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// What to do.
+    pub task: Task,
+    /// When to run the program.
+    pub start: Start,
+    /// Host objects for the task.
+    pub descriptors: Vec<(Role, OwnedFd)>,
+    /// Score for the out-of-memory killer.
+    pub oom_score_adj: Option<i32>,
+    /// Descriptors above standard error that the program inherits.
+    pub preserve_fds: u32,
+    /// Whether the caller is root of the host's mount namespace.
+    pub privileged: bool,
+}
+
+/// A child that was made and has not been let go yet.
+pub struct Child {
+    pid: i32,
+    pidfd: Rc<OwnedFd>,
+    control: Rc<OwnedFd>,
+    released: bool,
+}
+
+/// Makes the child, and waits until it has done its part.
+///
+/// # Errors
+/// The first thing that went wrong on either side; the child is gone then.
+pub fn spawn(request: Request<'_>) -> Result<(Child, Receipt)> {
+    let child = start_child(&request)?;
+    if let Some(score) = request.oom_score_adj {
+        child.set_oom_score_adj(score)?;
+    }
+    child.greet()?;
+    child.send_order(request)?;
+    let receipt = child.receive_receipt()?;
+    Ok((child, receipt))
+}
+
+fn start_child(request: &Request<'_>) -> Result<Child> {
+    let what = || "cannot start the container's init".to_owned();
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .call(|| "socketpair(2)".to_owned())
+        .context(what)?;
+    let control_number = i32::try_from(request.preserve_fds).unwrap_or(i32::MAX).saturating_add(3);
+    let theirs = above(theirs, control_number)?;
+    let executable = OwnExecutable::open(request.privileged, request.namespaces.is_new(NamespaceKind::Mount))?;
+    let executable = match executable {
+        OwnExecutable::Sealed(fd) => OwnExecutable::Sealed(above(fd, control_number)?),
+        path => path,
+    };
+    let offsets = time_offsets(request.namespaces);
+    let twice = needs_two(request);
+    let join: Vec<BorrowedFd<'_>> = request.join.iter().map(|(_, fd)| fd.as_fd()).collect();
+    let new_user = request.namespaces.is_new(NamespaceKind::User);
+    let joins_user = request.join.iter().any(|(kind, _)| *kind == NamespaceKind::User);
+    let arguments = [NAME.to_owned(), control_number.to_string()]
+        .map(|argument| CString::new(argument).unwrap_or_default());
+    let description = clone::Child {
+        new_namespaces: clone_flags(request.namespaces),
+        join: &join,
+        time_offsets: offsets.as_deref(),
+        twice,
+        become_root: if new_user { Some(true) } else { joins_user.then_some(false) },
+        cgroup: request.cgroup,
+        executable: match &executable {
+            OwnExecutable::Sealed(fd) => Executable::Sealed(fd.as_fd()),
+            OwnExecutable::Path(path) => Executable::Path(path),
+        },
+        arguments: &arguments,
+        control: theirs.as_fd(),
+        control_number,
+    };
+    let cloned = clone::clone(&description).context(what).map_err(explain_clone)?;
+    drop(theirs);
+    let first = Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), released: false };
+    let child = if twice { first.succeed()? } else { first };
+    if new_user {
+        child.map_ids(request.namespaces, request.privileged)?;
+    }
+    Ok(child)
+}
+
+/// A descriptor above those that the gap places things at.
+fn above(fd: OwnedFd, control_number: i32) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(&fd, HIGH.max(control_number.saturating_add(1)))
+        .call(|| "fcntl(F_DUPFD_CLOEXEC)".to_owned())
+        .context(|| "cannot start the container's init".to_owned())
+}
+
+/// The cgroup namespace is made once the cgroup is joined, the time namespace before the clone.
+fn clone_flags(namespaces: &Namespaces) -> u64 {
+    let later = [NamespaceKind::Cgroup, NamespaceKind::Time];
+    namespaces.new.iter().filter(|kind| !later.contains(kind)).fold(0, |flags, kind| flags | kind.flag())
+}
+
+/// Joined pid and user namespaces and a new time namespace only apply to children; a new user namespace
+/// takes away the right to join what belongs to the host.
+fn needs_two(request: &Request<'_>) -> bool {
+    let namespaces = request.namespaces;
+    let joins = |kind| request.join.iter().any(|(joined, _)| *joined == kind);
+    joins(NamespaceKind::Pid)
+        || namespaces.is_new(NamespaceKind::Time)
+        || (joins(NamespaceKind::User) && !namespaces.new.is_empty())
+        || (namespaces.is_new(NamespaceKind::User) && !request.join.is_empty())
+}
+
+fn time_offsets(namespaces: &Namespaces) -> Option<CString> {
+    if !namespaces.is_new(NamespaceKind::Time) {
+        return None;
+    }
+    let lines: Vec<String> = namespaces
+        .time_offsets
+        .iter()
+        .map(|offset| format!("{} {} {}", offset.clock, offset.seconds, offset.nanoseconds))
+        .collect();
+    Some(CString::new(lines.join("\n")).unwrap_or_default())
+}
+
+fn explain_clone(error: Error) -> Error {
+    let fix = [
+        ("No space left", "too many or too deeply nested namespaces: see the limits in /proc/sys/user"),
+        ("Resource temporarily unavailable", "a process limit is reached: see ulimit -u and the parent cgroup's pids.max"),
+        ("Operation not permitted", "run as root, or with a user namespace in linux.namespaces"),
+        ("Resource busy", "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath"),
+    ];
+    match fix.into_iter().find(|(text, _)| error.why.contains(text)) {
+        Some((_, fix)) => error.fix(fix),
+        None => error,
+    }
+}
+
+/// Our own binary, to be executed inside: through a mount that cannot be written, so that nothing in the
+/// container can overwrite it by way of `/proc/PID/exe` (CVE-2019-5736).
+enum OwnExecutable {
+    Sealed(OwnedFd),
+    Path(CString),
+}
+
+impl OwnExecutable {
+    fn open(privileged: bool, new_mount_namespace: bool) -> Result<Self> {
+        let what = || "cannot open our own binary".to_owned();
+        let open = |path: &str| {
+            rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .call(|| format!("open({path:?})"))
+                .context(what)
+        };
+        let exe = open("/proc/self/exe")?;
+        if privileged {
+            let sealed = clone_tree(&exe, Path::new(""), false).context(what)?;
+            let readonly = Attributes { set: 0x1, ..Attributes::default() };
+            set_attributes(&sealed, readonly, false).context(what)?;
+            return Ok(Self::Sealed(sealed));
+        }
+        if new_mount_namespace {
+            let path = fs::read_link("/proc/self/exe").context(what)?;
+            return CString::new(OsStr::as_bytes(path.as_os_str())).map(Self::Path).context(what);
+        }
+        // Nothing inside a container of an ordinary user's can write more than that user.
+        Ok(Self::Sealed(exe))
+    }
+}
+
+impl Child {
+    /// Its process id in our pid namespace.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The first child made a second one in its place: ours too, as it was cloned with our parenthood.
+    fn succeed(mut self) -> Result<Child> {
+        let what = || "cannot start the container's init".to_owned();
+        let pid = self.report()?.pid().context(what)?;
+        let pid = Pid::from_raw(pid).ok_or("no process id").context(what)?;
+        let pidfd = pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            .call(|| format!("pidfd_open({})", pid.as_raw_nonzero()))
+            .context(what)?;
+        self.reap();
+        self.released = true;
+        let control = Rc::clone(&self.control);
+        Ok(Child { pid: pid.as_raw_nonzero().get(), pidfd: Rc::new(pidfd), control, released: false })
+    }
+
+    fn report(&self) -> Result<GapReport> {
+        let what = || "cannot start the container's init".to_owned();
+        let mut bytes = [0u8; GapReport::SIZE];
+        if socket::read_exact(&self.control, &mut bytes).context(what)? {
+            return Ok(GapReport::from_bytes(bytes));
+        }
+        Err(self.died())
+    }
+
+    /// Why nothing more comes from the child.
+    fn died(&self) -> Error {
+        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        let why = match status.ok().flatten() {
+            Some(status) if status.terminating_signal() == Some(9) => {
+                return Error::new(Kind::Failed, "the container's init was killed", "by signal 9 (SIGKILL)")
+                    .fix("if linux.resources.memory.limit is below a few MiB, raise it");
+            }
+            Some(status) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => format!("it exited with code {code}"),
+                (_, Some(signal)) => format!("signal {signal}"),
+                _ => "it ended".to_owned(),
+            },
+            None => "it closed its socket".to_owned(),
+        };
+        Error::new(Kind::Failed, "the container's init ended before it could report", why)
+    }
+
+    fn map_ids(&self, namespaces: &Namespaces, privileged: bool) -> Result<()> {
+        if !privileged {
+            // Who may only map themselves must first give up dropping groups (user_namespaces(7)).
+            self.write_proc("setgroups", "deny").context(|| "cannot map group ids".to_owned())?;
+        }
+        let maps = [("uid_map", "uidMappings", &namespaces.uid_mappings), ("gid_map", "gidMappings", &namespaces.gid_mappings)];
+        for (file, field, mappings) in maps {
+            self.write_proc(file, &map_text(mappings)).context(|| "cannot map ids".to_owned()).map_err(|error| {
+                let error = error.at(format!("linux.{field}"));
+                if privileged { error } else { error.fix("without root, map only your own id, as one mapping of size 1") }
+            })?;
+        }
+        rustix::io::write(&self.control, &[0]).map(drop).context(|| "cannot start the container's init".to_owned())
+    }
+
+    fn write_proc(&self, file: &str, text: &str) -> std::io::Result<()> {
+        fs::write(format!("/proc/{}/{file}", self.pid), text)
+    }
+
+    fn set_oom_score_adj(&self, score: i32) -> Result<()> {
+        self.write_proc("oom_score_adj", &score.to_string())
+            .context(|| format!("cannot set the OOM score to {score}"))
+            .map_err(|error| {
+                error.at("process.oomScoreAdj").fix("lowering it needs CAP_SYS_RESOURCE, which the caller lacks")
+            })
+    }
+
+    /// Waits until the sealed binary runs.
+    fn greet(&self) -> Result<()> {
+        self.report()?.pid().map(drop).context(|| "cannot start the container's init".to_owned())
+    }
+
+    fn send_order(&self, request: Request<'_>) -> Result<()> {
+        let what = || "cannot send the plan to the container's init".to_owned();
+        let (roles, descriptors): (Vec<Role>, Vec<OwnedFd>) = request.descriptors.into_iter().unzip();
+        let order = Order { task: request.task, start: request.start, roles };
+        let bytes = serde_json::to_vec(&order).context(what)?;
+        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        socket::send(&self.control, &bytes, &borrowed).context(what)
+    }
+
+    fn receive_receipt(&self) -> Result<Receipt> {
+        match self.receive()? {
+            Some(Report::Ready(receipt)) => Ok(receipt),
+            Some(Report::Failed(error)) => Err(error),
+            None => Err(self.died()),
+        }
+    }
+
+    fn receive(&self) -> Result<Option<Report>> {
+        let what = || "cannot hear the container's init".to_owned();
+        let message = socket::receive(&self.control).context(what)?;
+        message.map(|(bytes, _)| serde_json::from_slice(&bytes).context(what)).transpose()
+    }
+
+    /// Lets the child run its program, and waits until it does.
+    ///
+    /// # Errors
+    /// Why the program could not be executed.
+    pub fn go(&self) -> Result<()> {
+        let what = || "cannot start the program".to_owned();
+        rustix::io::write(&self.control, &[0]).call(|| "write(control socket)".to_owned()).context(what)?;
+        match self.receive()? {
+            Some(Report::Failed(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of the child: from here on it lives on its own.
+    pub fn release(mut self) -> Rc<OwnedFd> {
+        self.released = true;
+        Rc::clone(&self.pidfd)
+    }
+
+    fn reap(&self) {
+        // Already reaped by somebody else is as good.
+        waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED).unwrap_or_default();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        // It may be dead already; then it only has to be reaped.
+        pidfd_send_signal(&self.pidfd, Signal::KILL).unwrap_or_default();
+        self.reap();
+    }
+}
+
+fn map_text(mappings: &[IdMapping]) -> String {
+    mappings.iter().map(|m| format!("{} {} {}\n", m.inside, m.outside, m.size)).collect()
+}

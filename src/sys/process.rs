@@ -259,3 +259,35 @@ pub fn landlock_abi() -> u32 {
     };
     check(result).ok().and_then(|abi| u32::try_from(abi).ok()).unwrap_or(0)
 }
+
+/// Sends any signal, real-time ones included, to the process of a pidfd (Linux 5.1).
+///
+/// # Errors
+/// ESRCH when it is gone, EINVAL for a number that is no signal.
+pub fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> Result<(), CallError> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: with a null pointer the kernel fills the signal's information itself.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    check(result).map(drop).call(|| format!("pidfd_send_signal({fd}, {signal})"))
+}
+
+/// Makes sure that a descriptor is of a namespace of the given kind (`ioctl_nsfs(2)`, `NS_GET_NSTYPE`, Linux 4.11).
+///
+/// # Errors
+/// ENOTTY when it is no namespace, EINVAL when it is one of another kind.
+pub fn check_namespace(namespace: impl AsFd, flag: u64) -> Result<(), CallError> {
+    const NS_GET_NSTYPE: u64 = 0xb703;
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: the request takes no argument and returns a number.
+    let kind = unsafe { libc::ioctl(fd, NS_GET_NSTYPE as _) };
+    let kind = check(kind.into()).call(|| format!("ioctl({fd}, NS_GET_NSTYPE)"))?;
+    if kind as u64 == flag {
+        return Ok(());
+    }
+    Err(CallError { call: format!("ioctl({fd}, NS_GET_NSTYPE) = {kind:#x}, not {flag:#x}"), errno: Errno::INVAL })
+}
+
+/// The signal that cannot be caught (`signal(7)`).
+pub const SIGKILL: i32 = libc::SIGKILL;

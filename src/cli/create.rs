@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Global;
+use crate::container::create::{Console, Wish, create};
+use crate::enforce::order::Start;
+use crate::error::{Context, Result};
+use crate::plan;
+
+/// Create a container from a bundle; its program waits for `start`
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Name of the container
+    id: String,
+    #[command(flatten)]
+    bundle: Bundle,
+}
+
+/// Where a container comes from, and who is told about it.
+#[derive(Debug, Args)]
+pub(super) struct Bundle {
+    /// Directory of the bundle [default: the current directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// Socket that gets the container's terminal
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<PathBuf>,
+    /// File to write the process id to
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Do not use pivot_root, for a root filesystem on a ramdisk
+    #[arg(long)]
+    no_pivot: bool,
+    /// Keep the caller's session keyring
+    #[arg(long)]
+    no_new_keyring: bool,
+    /// How many descriptors above standard error the program inherits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    preserve_fds: u32,
+}
+
+impl Bundle {
+    pub fn wish(&self, global: &Global, id: &str) -> Result<Wish> {
+        let bundle = match &self.bundle {
+            Some(bundle) => bundle.clone(),
+            None => PathBuf::from("."),
+        };
+        let bundle =
+            std::path::absolute(&bundle).context(|| format!("cannot use the bundle {}", bundle.display()))?;
+        Ok(Wish {
+            id: id.to_owned(),
+            bundle,
+            root: global.root(),
+            level: global.level,
+            console: self.console_socket.clone().map_or(Console::None, Console::Path),
+            options: plan::Options {
+                keep_keyring: self.no_new_keyring,
+                preserve_fds: self.preserve_fds + inherited_sockets(),
+                no_pivot: self.no_pivot,
+            },
+            pid_file: self.pid_file.clone(),
+        })
+    }
+}
+
+/// Sockets that a service manager passes on (`sd_listen_fds(3)`).
+fn inherited_sockets() -> u32 {
+    std::env::var("LISTEN_FDS").ok().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
+    let mut wish = arguments.bundle.wish(global, &arguments.id)?;
+    let created = create(&mut wish, Start::Socket)?;
+    created.child.release();
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,150 @@
+//! The command line: one file for each verb.
+//!
+//! Verbs, flags and output are runc's wherever runc has them, because programs call them; what sandrun adds
+//! is beside them. Options are taken before and after the verb and the id.
+
+mod create;
+mod delete;
+mod exec;
+mod features;
+mod kill;
+mod list;
+mod ps;
+mod run;
+mod spec;
+mod start;
+mod state;
+mod terminal;
+mod tryout;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::container::state::default_root;
+use crate::error::Result;
+use crate::level::Level;
+use crate::log::{Format, Log};
+
+/// Run containers that are confined by default.
+#[derive(Debug, Parser)]
+#[command(name = "sandrun", disable_version_flag = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: the program's own, 128+N if signal N ended it, 125 for an error of sandrun, \
+    126 if the program cannot be executed, 127 if it is not found, 78 if policy refuses.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory for the state of containers [default: /run/sandrun, or $XDG_RUNTIME_DIR/sandrun]
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// File to append errors to
+    #[arg(long, global = true, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Form of the lines in the log file
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: Format,
+    /// Accepted for callers of runc; errors are complete without it
+    #[arg(long, global = true)]
+    debug: bool,
+    /// Make cgroups through systemd (not supported yet)
+    #[arg(long, global = true)]
+    systemd_cgroup: bool,
+    /// Accepted for callers of runc: what an ordinary user may do is found out
+    #[arg(long, global = true, value_name = "true|false|auto", hide = true)]
+    rootless: Option<String>,
+    /// How much to confine: oci, baseline or strict [default: baseline]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    level: Option<Level>,
+}
+
+impl Global {
+    fn root(&self) -> PathBuf {
+        self.root.clone().unwrap_or_else(default_root)
+    }
+
+    fn log(&self) -> Log {
+        Log { path: self.log.clone(), format: self.log_format }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(create::Arguments),
+    Delete(delete::Arguments),
+    Exec(exec::Arguments),
+    Features(features::Arguments),
+    Kill(kill::Arguments),
+    List(list::Arguments),
+    Ps(ps::Arguments),
+    Run(run::Arguments),
+    Spec(spec::Arguments),
+    Start(start::Arguments),
+    State(state::Arguments),
+    Try(tryout::Arguments),
+}
+
+/// Runs the program named on the command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    if cli.version {
+        println!("sandrun version {}\nspec: {}", env!("CARGO_PKG_VERSION"), crate::oci::OCI_VERSION);
+        return ExitCode::SUCCESS;
+    }
+    let Some(command) = cli.command else { return ExitCode::from(125) };
+    match dispatch(&cli.global, command) {
+        Ok(code) => code,
+        Err(error) => {
+            cli.global.log().error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
+    if global.systemd_cgroup {
+        return Err(crate::error::Error::new(
+            crate::error::Kind::Unsupported,
+            "cgroups through systemd are not supported by this version",
+            "",
+        )
+        .fix("leave --systemd-cgroup out; for containerd set SystemdCgroup = false"));
+    }
+    match command {
+        Command::Create(arguments) => create::run(global, arguments),
+        Command::Delete(arguments) => delete::run(global, &arguments),
+        Command::Exec(arguments) => exec::run(global, arguments),
+        Command::Features(arguments) => features::run(&arguments),
+        Command::Kill(arguments) => kill::run(global, &arguments),
+        Command::List(arguments) => list::run(global, &arguments),
+        Command::Ps(arguments) => ps::run(global, &arguments),
+        Command::Run(arguments) => run::run(global, arguments),
+        Command::Spec(arguments) => spec::run(&arguments),
+        Command::Start(arguments) => start::run(global, &arguments),
+        Command::State(arguments) => state::run(global, &arguments),
+        Command::Try(arguments) => tryout::run(global, arguments),
+    }
+}
+
+/// Help is asked for, anything else is a mistake.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        eprint!("{error}");
+        return ExitCode::from(125);
+    }
+    print!("{error}");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,377 @@
+//! `create`: from a bundle to a container that waits for `start`.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+
+use super::process::identify;
+use super::state::{Record, START_SOCKET, StateDir};
+use crate::cgroup::{self, Dirs, Restricted};
+use crate::enforce::order::{Role, Start, Task};
+use crate::enforce::receipt::{Receipt, State};
+use crate::enforce::root::host as open_host;
+use crate::enforce::spawn::{Child, Request, spawn};
+use crate::enforce::steps::mounts::bind_source;
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::Host;
+use crate::level::Level;
+use crate::oci;
+use crate::plan::mounts::Source;
+use crate::plan::namespaces::NamespaceKind;
+use crate::plan::{self, Plan};
+use crate::sys::Syscall;
+use crate::sys::mount::clone_tree;
+
+/// What the caller wants.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The container's id.
+    pub id: String,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Where containers are kept.
+    pub root: PathBuf,
+    /// The level; absent for what the annotation says, or the default.
+    pub level: Option<Level>,
+    /// Where the terminal is sent.
+    pub console: Console,
+    /// Choices that change the plan.
+    pub options: plan::Options,
+    /// Written once the process exists.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// Who gets the master of the container's terminal.
+#[derive(Debug, Default)]
+pub enum Console {
+    /// Nobody: the container has no terminal.
+    #[default]
+    None,
+    /// Whoever listens on this socket.
+    Path(PathBuf),
+    /// Whoever has the other end.
+    Socket(OwnedFd),
+}
+
+impl Clone for Console {
+    fn clone(&self) -> Self {
+        match self {
+            Console::Path(path) => Console::Path(path.clone()),
+            _ => Console::None,
+        }
+    }
+}
+
+/// A container whose init is ready.
+pub struct Created {
+    /// Its directory, locked.
+    pub dir: StateDir,
+    /// Its record, as stored.
+    pub record: Record,
+    /// Its init, still ours to let go.
+    pub child: Child,
+    /// What is enforced so far.
+    pub receipt: Receipt,
+}
+
+/// Creates a container whose init waits for `start`: on its socket, or for the creator's word.
+///
+/// # Errors
+/// Why not; nothing of the container is left then.
+pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
+    let host = Host::probe()?;
+    let plan = resolve(wish, &host)?;
+    check_console(&plan, &wish.console)?;
+    let dir = StateDir::create(&wish.root, &wish.id)?;
+    let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
+    record.rootfs.clone_from(&plan.rootfs.path);
+    record.cgroup.clone_from(&plan.cgroup.path);
+    record.annotations.clone_from(&plan.annotations);
+    let mut made = Made { cgroup: false };
+    match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
+        Ok((child, receipt)) => Ok(Created { dir, record, child, receipt }),
+        Err(error) => Err(undo(error, dir, &record, &made, &host)),
+    }
+}
+
+/// What has to be undone beside the directory.
+struct Made {
+    cgroup: bool,
+}
+
+fn undo(error: Error, dir: StateDir, record: &Record, made: &Made, host: &Host) -> Error {
+    let removed = match made.cgroup {
+        true => cgroup::delete(&record.cgroup, &host.cgroup),
+        false => Ok(()),
+    };
+    match removed.and_then(|()| dir.remove()) {
+        Ok(()) => error,
+        Err(second) => {
+            let why = format!("{}; and then: {second}", error.why);
+            Error { why, ..error }
+        }
+    }
+}
+
+fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
+    let config = oci::load(&wish.bundle)?;
+    let level = level(wish.level, config.spec.annotations().as_ref())?;
+    plan::resolve(&plan::Input {
+        id: &wish.id,
+        config: &config.spec,
+        options: wish.options.clone(),
+        pids_limit: config.pids_limit,
+        unknown: &config.unknown,
+        bundle: &wish.bundle,
+        level,
+        host,
+    })
+}
+
+/// The command line decides; a container itself may only ask for more than the default.
+fn level(asked: Option<Level>, annotations: Option<&std::collections::HashMap<String, String>>) -> Result<Level> {
+    let annotation = annotations.and_then(|all| all.get(Level::ANNOTATION));
+    let field = format!("annotations[\"{}\"]", Level::ANNOTATION);
+    let annotated = match annotation.map(|text| text.parse::<Level>()).transpose() {
+        Ok(level) => level,
+        Err(why) => return Err(Error::new(Kind::Invalid, "cannot choose a level", why).at(field)),
+    };
+    match (asked, annotated) {
+        (Some(level), _) => Ok(level),
+        (None, Some(level)) if level < Level::default() => Err(Error::new(
+            Kind::Refused,
+            format!("level {level} is less than {}", Level::default()),
+            "a container cannot loosen its own confinement",
+        )
+        .at(field)
+        .fix("remove the annotation, or give --level on the command line")),
+        (None, Some(level)) => Ok(level),
+        (None, None) => Ok(Level::default()),
+    }
+}
+
+fn check_console(plan: &Plan, console: &Console) -> Result<()> {
+    let error = |what: &str, fix: &str| Err(Error::new(Kind::Invalid, what, "").at("process.terminal").fix(fix));
+    match (plan.workload.terminal, console) {
+        (Some(_), Console::None) => error(
+            "nobody takes the container's terminal",
+            "give --console-socket, or use `sandrun run` in the foreground, or set process.terminal to false",
+        ),
+        (None, Console::Path(_)) => error(
+            "a console socket for a container without a terminal",
+            "set process.terminal to true, or leave --console-socket out",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn build(
+    wish: &mut Wish,
+    host: &Host,
+    plan: Plan,
+    dir: &StateDir,
+    record: &mut Record,
+    start: Start,
+    made: &mut Made,
+) -> Result<(Child, Receipt)> {
+    dir.save(record)?;
+    dir.store("plan.json", &plan)?;
+    made.cgroup = true;
+    let (cgroup, devices) =
+        make_cgroup(&plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let mut descriptors = open_host_objects(&plan, host)?;
+    let into_cgroup = cgroup.unified();
+    descriptors.extend(cgroup.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    if start == Start::Socket {
+        descriptors.push((Role::StartSocket, start_socket(dir)?));
+    }
+    if let Some(socket) = console_socket(&mut wish.console)? {
+        descriptors.push((Role::ConsoleSocket, socket));
+    }
+    let (child, confirmed) = spawn(Request {
+        namespaces: &plan.namespaces,
+        join: open_joined(&plan, host)?,
+        cgroup: into_cgroup,
+        oom_score_adj: plan.workload.oom_score_adj,
+        preserve_fds: plan.workload.preserve_fds,
+        privileged: host.is_privileged(),
+        start,
+        descriptors,
+        task: Task::Create(Box::new(plan.clone())),
+    })?;
+    record.process = Some(identify(child.pid())?);
+    let mut receipt = read_back(&plan, &cgroup, devices, &child)?;
+    receipt.layers.extend(confirmed.layers);
+    plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
+    dir.save(record)?;
+    dir.store("receipt.json", &receipt)?;
+    if let Some(path) = &wish.pid_file {
+        super::pidfile::write(path, child.pid())?;
+    }
+    Ok((child, receipt))
+}
+
+/// With everything in force before the first process is in it.
+fn make_cgroup(plan: &Plan, host: &Host) -> Result<(Dirs, Restricted)> {
+    let dirs = cgroup::create(&plan.cgroup, &host.cgroup)?;
+    cgroup::apply(&dirs, &plan.cgroup.settings)?;
+    let devices = cgroup::restrict(&dirs, &plan.cgroup.devices)?;
+    Ok((dirs, devices))
+}
+
+/// Host paths are opened here, with the caller's rights and before the child can be raced; a caller that may
+/// not clone mounts leaves it to init, which then sees them as that same caller.
+fn open_host_objects(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
+    let mut descriptors = Vec::new();
+    let rootfs = open_host(Path::new(&plan.rootfs.path), false)
+        .context(|| format!("cannot open the root filesystem {}", plan.rootfs.path))
+        .map_err(|error| error.at("root.path"))?;
+    if !host.is_privileged() {
+        return Ok(descriptors);
+    }
+    let tree = clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
+    descriptors.push((Role::Rootfs, tree));
+    for (index, mount) in plan.mounts.iter().enumerate() {
+        match &mount.source {
+            Source::Bind { path, recursive, nofollow } => {
+                let tree = bind_source(Path::new(path), *recursive, *nofollow)
+                    .map_err(|error| error.at(format!("{}.source", mount.at)))?;
+                descriptors.push((Role::Mount(index), tree));
+            }
+            Source::Cgroup { views } => {
+                for view in views {
+                    let tree = clone_tree(rustix::fs::CWD, Path::new(&view.path), false)
+                        .context(|| format!("cannot bind {}", view.path))?;
+                    descriptors.push((Role::Cgroup(view.name.clone()), tree));
+                }
+            }
+            _ => {}
+        }
+    }
+    if plan.namespaces.has_user() {
+        open_devices(plan, &mut descriptors)?;
+    }
+    Ok(descriptors)
+}
+
+/// In a user namespace nobody can make device nodes that work; the host's are bound.
+fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<()> {
+    use crate::plan::devices::DeviceKind;
+    for (index, device) in plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo) {
+        let tree = bind_source(Path::new(&device.path), false, false).map_err(|error| {
+            error.fix(format!("in a user namespace {} is bound from the host, which has to have it", device.path))
+        })?;
+        descriptors.push((Role::Device(index), tree));
+    }
+    Ok(())
+}
+
+/// The host's namespaces are joined with the host's rights, so a user namespace comes last; for an ordinary
+/// caller, who only has rights inside it, first.
+fn open_joined(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
+    let mut join = Vec::new();
+    for joined in &plan.namespaces.join {
+        let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
+        let file = std::fs::File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
+        crate::sys::process::check_namespace(&file, joined.kind.flag())
+            .context(what)
+            .map_err(|error| error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file())))?;
+        join.push((joined.kind, OwnedFd::from(file)));
+    }
+    join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == host.is_privileged());
+    Ok(join)
+}
+
+/// By way of `/proc/self/fd`, because the path of a state directory may be longer than a socket's may be.
+fn socket_address(dir: &StateDir) -> Result<SocketAddrUnix> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}/{START_SOCKET}", dir.as_fd().as_raw_fd());
+    SocketAddrUnix::new(path).context(|| "cannot name the start socket".to_owned())
+}
+
+fn start_socket(dir: &StateDir) -> Result<OwnedFd> {
+    let what = || "cannot make the start socket".to_owned();
+    let socket = stream_socket().context(what)?;
+    bind(&socket, &socket_address(dir)?).call(|| "bind(start)".to_owned()).context(what)?;
+    listen(&socket, 1).call(|| "listen(start)".to_owned()).context(what)?;
+    Ok(socket)
+}
+
+fn stream_socket() -> Result<OwnedFd, crate::sys::CallError> {
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .call(|| "socket(AF_UNIX, SOCK_STREAM)".to_owned())
+}
+
+/// Connects to the start socket of a container.
+///
+/// # Errors
+/// `WrongState` when nobody listens there any more.
+pub(super) fn connect_to_start(dir: &StateDir) -> Result<OwnedFd> {
+    let what = || format!("cannot start container {}", dir.id());
+    let socket = stream_socket().context(what)?;
+    connect(&socket, &socket_address(dir)?).call(|| "connect(start)".to_owned()).context(what).map_err(|error| Error {
+        kind: Kind::WrongState,
+        ..error.fix("its init is gone: remove it with `sandrun delete --force`")
+    })?;
+    Ok(socket)
+}
+
+/// Connects to whoever wants the terminal, with the caller's rights.
+pub(super) fn console_socket(console: &mut Console) -> Result<Option<OwnedFd>> {
+    match std::mem::take(console) {
+        Console::None => Ok(None),
+        Console::Socket(socket) => Ok(Some(socket)),
+        Console::Path(path) => {
+            let what = || format!("cannot connect to the console socket {}", path.display());
+            let socket = std::os::unix::net::UnixStream::connect(&path).context(what)?;
+            Ok(Some(socket.into()))
+        }
+    }
+}
+
+/// What the host's side can confirm: cgroup values and namespaces.
+fn read_back(plan: &Plan, cgroup: &Dirs, devices: Restricted, child: &Child) -> Result<Receipt> {
+    let mut receipt = Receipt::default();
+    namespaces(plan, child, &mut receipt)?;
+    let outcomes = cgroup::verify(cgroup, &plan.cgroup.settings);
+    let missing: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.holds)
+        .map(|outcome| format!("{} is {:?}, not {}", outcome.file, outcome.actual, outcome.asked))
+        .collect();
+    let limits: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| outcome.holds && !outcome.file.starts_with("devices."))
+        .map(|outcome| format!("{}={}", outcome.file, outcome.asked))
+        .collect();
+    match missing.is_empty() {
+        true => receipt.add("cgroup", State::Enforced, limits.join(", ")),
+        false => receipt.add("cgroup", State::Partial, missing.join(", ")),
+    }
+    match devices {
+        Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
+        Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
+        Restricted::Not(why) => receipt.add("devices", State::Absent, why),
+    }
+    Ok(receipt)
+}
+
+/// A namespace that should be new must not be ours.
+fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
+    let mut names = Vec::new();
+    for kind in &plan.namespaces.new {
+        let what = || format!("cannot read the {kind} namespace back");
+        let read = |process: &str| {
+            std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what)
+        };
+        if *kind != NamespaceKind::Time && read("self")? == read(&child.pid().to_string())? {
+            return Err(Error::new(Kind::Failed, format!("the {kind} namespace is not new"), "the kernel shows the caller's"));
+        }
+        names.push(kind.to_string());
+    }
+    let joined = plan.namespaces.join.iter().map(|joined| format!("{} joined", joined.kind));
+    names.extend(joined);
+    receipt.add("namespaces", State::Enforced, names.join(", "));
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! `delete`: nothing of a container is left.
+
+use std::path::Path;
+
+use super::process::Process;
+use super::state::{Lock, StateDir};
+use super::status::Status;
+use crate::cgroup;
+use crate::error::{Error, Kind, Result};
+use crate::sys::process::SIGKILL;
+
+/// How long a killed process may take, in milliseconds.
+const PATIENCE: i64 = 10_000;
+
+/// Deletes a container. With `force` one that runs is killed, one that was never made to the end is cleaned
+/// up, and one that does not exist is no error.
+///
+/// # Errors
+/// `WrongState` when it runs, `NotFound` when there is none (both without `force`).
+pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
+    let dir = match StateDir::open(root, id, Lock::Exclusive) {
+        Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
+        dir => dir?,
+    };
+    let record = match dir.load() {
+        Err(error) if error.kind == Kind::NotFound || force => {
+            // Nothing was made before the record; a record that cannot be read names at least our default.
+            cgroup_gone(&format!("/sandrun-{id}"))?;
+            return dir.remove();
+        }
+        record => record?,
+    };
+    let process = record.process.map(Process::open).transpose()?.flatten();
+    if let Some(process) = &process {
+        let created = dir.awaits_start();
+        if !force && !created {
+            let status = Status::Running;
+            return Err(Error::new(Kind::WrongState, format!("cannot delete container {id} that is not stopped"), format!("it is {status}"))
+                .fix("stop it first with `sandrun kill`, or use --force"));
+        }
+        process.signal(SIGKILL).or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
+    }
+    cgroup_gone(&record.cgroup)?;
+    if let Some(process) = &process
+        && !process.wait(PATIENCE)?
+    {
+        return Err(Error::new(Kind::Failed, format!("cannot delete container {id}"), "its process does not end")
+            .fix("look for a process in state D"));
+    }
+    dir.remove()
+}
+
+/// Kills what is left in the cgroup, and removes it.
+fn cgroup_gone(path: &str) -> Result<()> {
+    let layout = cgroup::detect()?;
+    match cgroup::Dirs::open(path, &layout) {
+        Err(error) if error.kind == Kind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(dirs) => {
+            cgroup::kill_all(&dirs)?;
+            cgroup::delete(path, &layout)
+        }
+    }
+}

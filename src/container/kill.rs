@@ -1,0 +1,66 @@
+//! `kill`: a signal to a container.
+
+use super::status::Found;
+use crate::cgroup;
+use crate::error::{Context, Error, Kind, Result};
+
+/// Signals a container that was found: its process, or with `all` every process in its cgroup, also after the
+/// first one is gone.
+///
+/// # Errors
+/// `WrongState` when there is nobody to signal.
+pub fn kill(found: &Found, signal: i32, all: bool) -> Result<()> {
+    if all {
+        return kill_all(found, signal);
+    }
+    match &found.process {
+        Some(process) => process.signal(signal),
+        None => Err(not_running(found)),
+    }
+}
+
+fn kill_all(found: &Found, signal: i32) -> Result<()> {
+    let layout = cgroup::detect()?;
+    let dirs = match cgroup::Dirs::open(&found.record.cgroup, &layout) {
+        Err(error) if error.kind == Kind::NotFound => return Err(not_running(found)),
+        dirs => dirs?,
+    };
+    if signal == crate::sys::process::SIGKILL {
+        return cgroup::kill_all(&dirs);
+    }
+    let signal = rustix::process::Signal::from_named_raw(signal)
+        .ok_or("only a named signal can go to all")
+        .context(|| format!("cannot send signal {signal}"))?;
+    cgroup::signal(&dirs, signal)
+}
+
+fn not_running(found: &Found) -> Error {
+    Error::new(Kind::WrongState, "container not running", format!("{} is {}", found.dir.id(), found.status))
+}
+
+/// A signal by name, with or without `SIG`, or by number.
+///
+/// # Errors
+/// `Invalid` for anything else.
+pub fn parse_signal(text: &str) -> Result<i32> {
+    if let Ok(number) = text.parse::<i32>()
+        && (0..=64).contains(&number)
+    {
+        return Ok(number);
+    }
+    let name = text.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    if let Ok(signal) = name.parse::<nix::sys::signal::Signal>() {
+        return Ok(signal as i32);
+    }
+    if let Some(offset) = name.strip_prefix("SIGRTMIN") {
+        let offset = offset.trim_start_matches('+');
+        if let Ok(offset) = if offset.is_empty() { Ok(0) } else { offset.parse::<i32>() }
+            && (0..=30).contains(&offset)
+        {
+            return Ok(34 + offset);
+        }
+    }
+    Err(Error::new(Kind::Invalid, format!("unknown signal {text:?}"), "")
+        .fix("use a name such as TERM or SIGKILL, or a number from 0 to 64"))
+}

@@ -1,0 +1,71 @@
+//! Where an error is told: once on standard error, and once in the file of `--log`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use crate::error::Error;
+
+/// The form of the lines in the log file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// `time="…" level=error msg="…"`.
+    #[default]
+    Text,
+    /// `{"level":"error","msg":"…","time":"…"}`, which callers of an OCI runtime read back.
+    Json,
+}
+
+/// The log file, if one was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// Where.
+    pub path: Option<PathBuf>,
+    /// How.
+    pub format: Format,
+}
+
+impl Log {
+    /// Tells an error.
+    pub fn error(&self, error: &Error) {
+        let text = one_line(&error.to_string());
+        eprintln!("sandrun: {text}");
+        self.append("error", &text);
+    }
+
+    /// Tells what a caller should know though nothing failed: only in the file, for nothing goes to standard
+    /// error on success.
+    pub fn warning(&self, text: &str) {
+        self.append("warning", &one_line(text));
+    }
+
+    /// Tells something on standard error and in the file.
+    pub fn notice(&self, text: &str) {
+        let text = one_line(text);
+        eprintln!("sandrun: {text}");
+        self.append("warning", &text);
+    }
+
+    fn append(&self, level: &str, text: &str) {
+        let Some(path) = &self.path else { return };
+        let time = crate::time::now();
+        let line = match self.format {
+            Format::Json => serde_json::json!({ "level": level, "msg": text, "time": time }).to_string(),
+            Format::Text => format!("time={time:?} level={level} msg={text:?}"),
+        };
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path);
+        if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
+            eprintln!("sandrun: cannot write the log {}: {error}", path.display());
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join(" ")
+}
