@@ -111,13 +111,14 @@ fn what_is_written_is_read_back() {
         }),
     );
     let outcomes = verify(&fixture.dirs, &fixture.cgroup.settings);
-    assert!(outcomes.len() > 20);
+    assert!(outcomes.len() >= 10);
     for outcome in &outcomes {
         assert!(outcome.holds, "{outcome:?}");
     }
-    let quota = outcomes.iter().find(|outcome| outcome.file == "cpu.cfs_quota_us").expect("a quota");
-    assert_eq!(quota.actual.as_deref(), Some("50000"));
-    assert_eq!(quota.at.as_deref(), Some("linux.resources.cpu.quota"));
+    let at = |outcome: &&Outcome| outcome.at.as_deref() == Some("linux.resources.cpu.quota");
+    let quota = outcomes.iter().find(at).expect("a quota");
+    let actual = quota.actual.as_deref();
+    assert!(matches!(actual, Some("50000" | "50000 100000")), "{actual:?}");
 
     let other = plan::Setting { value: "6".to_owned(), ..pids_setting(&fixture.cgroup).clone() };
     assert!(!verify(&fixture.dirs, &[other])[0].holds);
@@ -138,12 +139,15 @@ fn limits_move_both_ways_and_errors_name_the_field() {
         let resources = serde_json::from_value(memory(limit)).expect("valid resources");
         let request = Request { path: Some("/x"), resources: Some(&resources), ..Request::default() };
         let update = plan::resolve(&request, &fixture.layout).expect("a plan").settings;
-        let update: Vec<_> = update.into_iter().filter(|setting| setting.controller != "devices").collect();
+        let memory = |setting: &plan::Setting| setting.controller == "memory";
+        let update: Vec<_> = update.into_iter().filter(memory).collect();
+        assert_eq!(update.len(), 2);
         apply(&fixture.dirs, &update).expect("both limits");
         assert!(verify(&fixture.dirs, &update).iter().all(|outcome| outcome.holds));
     }
-    let mut bad = fixture.cgroup.settings[0].clone();
-    bad.value = "many".to_owned();
+    let limit = |setting: &&plan::Setting| setting.at.as_deref() == Some("linux.resources.memory.limit");
+    let limit = fixture.cgroup.settings.iter().find(limit).expect("a limit");
+    let bad = plan::Setting { value: "many".to_owned(), ..limit.clone() };
     let error = apply(&fixture.dirs, &[bad]).expect_err("an error");
     assert_eq!(error.at.as_deref(), Some("linux.resources.memory.limit"));
     assert!(
@@ -166,10 +170,14 @@ fn a_process_limit_stops_what_would_start_otherwise() {
 
     let limited = Fixture::new("limited", serde_json::json!({ "pids": { "limit": 5 } }));
     let shell = limited.shell(many);
-    let count = limited.settled(|count| count >= 4);
-    assert!((4..=5).contains(&count), "{count} processes");
-    let events = files::read(&limited.dirs.of("pids").expect("pids").fd, "pids.events").expect("events");
-    assert!(files::keyed(&events, "max").expect("a count") > 0, "{events}");
+    let refused = || {
+        let events = files::read(&limited.dirs.of("pids").expect("pids").fd, "pids.events").expect("events");
+        files::keyed(&events, "max").expect("a count")
+    };
+    limited.settled(|_| refused() > 0);
+    assert!(refused() > 0, "a fork was refused");
+    let count = limited.pids().len();
+    assert!((1..=5).contains(&count), "{count} processes");
     kill_all(&limited.dirs).expect("killed");
     assert_eq!(limited.pids(), [0; 0]);
     reap(shell);
@@ -233,6 +241,7 @@ fn a_device_outside_the_list_cannot_be_opened() {
     }
     std::fs::File::open(SECRET_DEVICE).expect("without rules it can be opened");
     let fixture = Fixture::new("devices", serde_json::json!({}));
+    restrict(&fixture.dirs, &fixture.cgroup.devices).expect("a list or a program");
     denies_the_secret_device(&fixture);
 }
 
@@ -340,14 +349,15 @@ fn a_create_that_fails_leaves_nothing() {
         return;
     }
     let layout = detect().expect("a layout");
-    let Layout::Hybrid { hierarchies, .. } = &layout else {
-        eprintln!("skipped: needs a hybrid host");
+    let hierarchies = layout.hierarchies();
+    if hierarchies.is_empty() {
+        eprintln!("skipped: pure v2");
         return;
-    };
+    }
     let path = format!("/sandrun-test-{}-parent/leaf", std::process::id());
     let request = Request { path: Some(&path), ..Request::default() };
     let cgroup = plan::resolve(&request, &layout).expect("a plan");
-    let mut broken = hierarchies.clone();
+    let mut broken = hierarchies.to_vec();
     broken.push(plan::Hierarchy {
         controllers: vec!["none".to_owned()],
         dir: "/sys/fs/cgroup/none".to_owned(),
@@ -357,6 +367,26 @@ fn a_create_that_fails_leaves_nothing() {
         let parent = format!("{}/sandrun-test-{}-parent", hierarchy.dir, std::process::id());
         assert!(!std::path::Path::new(&parent).exists(), "{parent}");
     }
+}
+
+#[test]
+fn a_parent_with_processes_is_explained() {
+    if skipped("a_parent_with_processes_is_explained") {
+        return;
+    }
+    let fixture = Fixture::new("internal", serde_json::json!({ "memory": { "limit": 33_554_432 } }));
+    let Layout::V2 { .. } = fixture.layout else {
+        eprintln!("skipped: needs memory in cgroup v2");
+        return;
+    };
+    let shell = fixture.shell("exec sleep 100");
+    assert_eq!(fixture.settled(|count| count == 1), 1);
+    let inner = Cgroup { path: format!("{}/inner", fixture.cgroup.path), ..fixture.cgroup.clone() };
+    let error = create(&inner, &fixture.layout).expect_err("the parent has a process");
+    assert!(error.to_string().contains("has processes of its own"), "{error}");
+    kill_all(&fixture.dirs).expect("killed");
+    reap(shell);
+    create(&inner, &fixture.layout).expect("the parent is empty");
 }
 
 /// Runs `inside_v2` where `/sys/fs/cgroup` is a cgroup2, in a mount namespace that ends with it.
@@ -398,6 +428,9 @@ fn inside_v2() {
     assert_eq!(fixture.pids(), [0; 0]);
     reap(shell);
 
+    if fixture.layout.version_of("memory").is_some() {
+        return;
+    }
     let limit = serde_json::json!({ "memory": { "limit": 33_554_432 } });
     let resources = serde_json::from_value(limit).expect("valid resources");
     let request = Request { id: "x", resources: Some(&resources), ..Request::default() };
