@@ -18,8 +18,12 @@ fn what_is_written_is_read_back() {
             "devices": [{ "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw" }],
         }),
     );
-    let outcomes = verify(&fixture.dirs, &fixture.cgroup.settings);
+    restrict(&fixture.dirs, &fixture.cgroup.devices).expect("a list or a program");
+    let list = verify(&fixture.dirs, &fixture.cgroup.devices.list);
+    assert_eq!(list.is_empty(), fixture.cgroup.devices.gate != plan::DeviceGate::List);
+    let mut outcomes = verify(&fixture.dirs, &fixture.cgroup.settings);
     assert!(outcomes.len() >= 10);
+    outcomes.extend(list);
     for outcome in &outcomes {
         assert!(outcome.holds, "{outcome:?}");
     }
@@ -47,8 +51,6 @@ fn limits_move_both_ways_and_errors_name_the_field() {
         let resources = serde_json::from_value(memory(limit)).expect("valid resources");
         let request = Request { path: Some("/x"), resources: Some(&resources), ..Request::default() };
         let update = plan::resolve(&request, &fixture.layout).expect("a plan").settings;
-        let memory = |setting: &plan::Setting| setting.controller == "memory";
-        let update: Vec<_> = update.into_iter().filter(memory).collect();
         assert_eq!(update.len(), 2);
         apply(&fixture.dirs, &update).expect("both limits");
         assert!(verify(&fixture.dirs, &update).iter().all(|outcome| outcome.holds));
