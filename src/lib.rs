@@ -2,12 +2,14 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod container;
 pub mod enforce;
 pub mod cgroup;
 pub mod error;
 pub mod host;
 pub mod level;
+pub mod log;
 pub mod oci;
 pub mod plan;
 #[allow(unsafe_code)]

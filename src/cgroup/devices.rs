@@ -1,10 +1,10 @@
-//! Keeping a v2 cgroup from devices. On v1 the settings do it.
+//! Keeping a cgroup from devices: by the list of v1, or by a program on v2.
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::dirs::Dirs;
-use super::failure;
+use super::{apply, failure};
 use crate::error::{Error, Kind, Result};
 use crate::plan::cgroup::{DeviceGate, Devices, device_program};
 use crate::sys::{CallError, bpf};
@@ -13,7 +13,7 @@ use crate::sys::{CallError, bpf};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Restricted {
-    /// By the v1 list: `apply` wrote it, `verify` reads it.
+    /// By the v1 list, which `verify` reads back.
     List,
     /// By a program that is attached.
     Program,
@@ -21,15 +21,15 @@ pub enum Restricted {
     Not(String),
 }
 
-/// Attaches the device program of a plan, before the first process is in the cgroup. On a cgroup that is
-/// running it would be one more program, and the older one would hold too.
+/// Writes the device list of a plan or attaches its program, before the first process is in the cgroup. Not
+/// for one that is running: its list would be empty for a moment, a second program would only add refusals.
 ///
 /// # Errors
-/// `Failed` if the kernel refuses for another reason than permission, which is an outcome and no error: the
-/// caller decides what its level demands.
+/// Those of [`apply`] for the list. `Failed` if the kernel refuses the program for another reason than
+/// permission, which is an outcome and no error: the caller decides what its level demands.
 pub fn restrict(dirs: &Dirs, devices: &Devices) -> Result<Restricted> {
     match devices.gate {
-        DeviceGate::List => return Ok(Restricted::List),
+        DeviceGate::List => return apply(dirs, &devices.list).map(|()| Restricted::List),
         DeviceGate::None => return Ok(Restricted::Not("this host has no devices controller".to_owned())),
         DeviceGate::Program => {}
     }

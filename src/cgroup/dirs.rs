@@ -137,7 +137,7 @@ impl Dirs {
 /// skips the grace period that moving somebody else costs.
 ///
 /// # Errors
-/// The write that failed: `ENOSPC` for a cpuset without CPUs or memory nodes, `EAGAIN` at a process limit.
+/// The write that failed: `ENOSPC` for a cpuset without CPUs or memory nodes.
 pub fn join(tasks: &[OwnedFd]) -> Result<(), CallError> {
     tasks.iter().try_for_each(|file| files::write_to(file, "tasks", "0"))
 }

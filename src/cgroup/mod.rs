@@ -4,7 +4,7 @@
 //! carried out on v1, v2 and hybrid hosts alike, every file through a descriptor of the cgroup's directory.
 //!
 //! ```text
-//! detect ─► create ─► apply ─► restrict ─► (clone into, or join) ─► verify
+//! detect ─► create ─► restrict ─► apply ─► (clone into, or join) ─► verify
 //!                                            freeze · thaw · signal · kill_all ─► delete
 //! ```
 //!

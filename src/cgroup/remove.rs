@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::cgroup::Layout;
 use crate::sys::CallError;
 
-/// How long the kernel may take to let go of a cgroup whose last process is gone.
+/// How long the kernel may take, in all, to let go of a cgroup whose last process is gone.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -23,9 +23,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// `Failed` if processes are in it (see [`super::kill_all`]) or the kernel refuses; every hierarchy is tried.
 pub fn delete(path: &str, layout: &Layout) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
     let errors: Vec<Error> = places(layout)
         .filter_map(|place| {
-            let error = delete_in(place.root, path).err()?;
+            let error = delete_in(place.root, path, deadline).err()?;
             let what = format!("cannot remove the cgroup {}{path}", place.root);
             Some(match error.errno {
                 Errno::BUSY => Error::new(Kind::Failed, what, error.to_string())
@@ -37,7 +38,7 @@ pub fn delete(path: &str, layout: &Layout) -> Result<()> {
     Error::all(&format!("cannot remove the cgroup {path}"), errors).map_or(Ok(()), Err)
 }
 
-fn delete_in(root: &str, path: &str) -> Result<(), CallError> {
+fn delete_in(root: &str, path: &str, deadline: Instant) -> Result<(), CallError> {
     let names = files::components(path)?;
     let Some((leaf, parents)) = names.split_last() else { return Ok(()) };
     let parent = match files::open_root(root).and_then(|root| files::descend(root, parents)) {
@@ -45,7 +46,6 @@ fn delete_in(root: &str, path: &str) -> Result<(), CallError> {
         Err(error) if error.errno == Errno::NOENT => return Ok(()),
         Err(error) => return Err(error),
     };
-    let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
     loop {
         match remove(&parent, leaf) {

@@ -52,10 +52,7 @@ pub fn apply(dirs: &Dirs, settings: &[Setting]) -> Result<()> {
     Ok(())
 }
 
-/// Reads every setting back.
-///
-/// # Errors
-/// None of the kernel's: an unreadable file is an outcome that does not hold.
+/// Reads every setting back. A file that cannot be read is an outcome that does not hold.
 pub fn verify(dirs: &Dirs, settings: &[Setting]) -> Vec<Outcome> {
     settings.iter().map(|setting| read_back(dirs, setting)).collect()
 }

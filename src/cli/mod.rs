@@ -5,17 +5,13 @@
 
 mod create;
 mod delete;
-mod exec;
-mod features;
 mod kill;
 mod list;
 mod ps;
 mod run;
-mod spec;
 mod start;
 mod state;
 mod terminal;
-mod tryout;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,16 +78,12 @@ impl Global {
 enum Command {
     Create(create::Arguments),
     Delete(delete::Arguments),
-    Exec(exec::Arguments),
-    Features(features::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
     Ps(ps::Arguments),
     Run(run::Arguments),
-    Spec(spec::Arguments),
     Start(start::Arguments),
     State(state::Arguments),
-    Try(tryout::Arguments),
 }
 
 /// Runs the program named on the command line.
@@ -126,16 +118,12 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),
-        Command::Exec(arguments) => exec::run(global, arguments),
-        Command::Features(arguments) => features::run(&arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),
-        Command::Spec(arguments) => spec::run(&arguments),
         Command::Start(arguments) => start::run(global, &arguments),
         Command::State(arguments) => state::run(global, &arguments),
-        Command::Try(arguments) => tryout::run(global, arguments),
     }
 }
 

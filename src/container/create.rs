@@ -73,6 +73,8 @@ pub struct Created {
     pub child: Child,
     /// What is enforced so far.
     pub receipt: Receipt,
+    /// Whether its terminal was sent to the console socket.
+    pub has_terminal: bool,
 }
 
 /// Creates a container whose init waits for `start`: on its socket, or for the creator's word.
@@ -89,9 +91,10 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     record.cgroup.clone_from(&plan.cgroup.path);
     record.annotations.clone_from(&plan.annotations);
     let mut made = Made { cgroup: false };
+    let has_terminal = plan.workload.terminal.is_some();
     match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
-        Ok((child, receipt)) => Ok(Created { dir, record, child, receipt }),
-        Err(error) => Err(undo(error, dir, &record, &made, &host)),
+        Ok((child, receipt)) => Ok(Created { dir, record, child, receipt, has_terminal }),
+        Err(error) => Err(undo(error, &dir, &record, &made, &host)),
     }
 }
 
@@ -100,7 +103,7 @@ struct Made {
     cgroup: bool,
 }
 
-fn undo(error: Error, dir: StateDir, record: &Record, made: &Made, host: &Host) -> Error {
+fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host) -> Error {
     let removed = match made.cgroup {
         true => cgroup::delete(&record.cgroup, &host.cgroup),
         false => Ok(()),
@@ -186,7 +189,9 @@ fn build(
     if start == Start::Socket {
         descriptors.push((Role::StartSocket, start_socket(dir)?));
     }
-    if let Some(socket) = console_socket(&mut wish.console)? {
+    if plan.workload.terminal.is_some()
+        && let Some(socket) = console_socket(&mut wish.console)?
+    {
         descriptors.push((Role::ConsoleSocket, socket));
     }
     let (child, confirmed) = spawn(Request {

@@ -22,6 +22,15 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
         Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
         dir => dir?,
     };
+    delete_locked(&dir, force)
+}
+
+/// The same for a container whose directory is locked already.
+///
+/// # Errors
+/// As [`delete`].
+pub fn delete_locked(dir: &StateDir, force: bool) -> Result<()> {
+    let id = dir.id();
     let record = match dir.load() {
         Err(error) if error.kind == Kind::NotFound || force => {
             // Nothing was made before the record; a record that cannot be read names at least our default.

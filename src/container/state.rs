@@ -130,24 +130,19 @@ impl StateDir {
     /// `NotFound` when there is none, `Invalid` for an id that is no plain name.
     pub fn open(root: &Path, id: &str, mode: Lock) -> Result<Self> {
         check_id(id)?;
-        let missing = || Error::new(Kind::NotFound, format!("container {id:?} does not exist"), "");
         let root = match open_root(root) {
-            Err(error) if error.kind == Kind::NotFound => return Err(missing()),
+            Err(error) if error.kind == Kind::NotFound => return Err(missing(id)),
             root => root?,
         };
         let dir = match open_dir(&root, id) {
-            Err(Errno::NOENT) => return Err(missing()),
+            Err(Errno::NOENT) => return Err(missing(id)),
             dir => dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?,
         };
+        let opened = Self { dir, root, id: id.to_owned() };
         if mode == Lock::Exclusive {
-            lock(&dir, id)?;
-            // Whoever held the lock before may have removed it.
-            let stat = fstat(&dir).call(|| "fstat(2)".to_owned()).context(|| format!("cannot open container {id}"))?;
-            if stat.st_nlink == 0 {
-                return Err(missing());
-            }
+            opened.lock_again()?;
         }
-        Ok(Self { dir, root, id: id.to_owned() })
+        Ok(opened)
     }
 
     /// The container's id.
@@ -158,6 +153,33 @@ impl StateDir {
     /// The directory, for sockets beneath it.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// Lets others change the container.
+    ///
+    /// # Errors
+    /// Those of `flock(2)`.
+    pub fn unlock(&self) -> Result<()> {
+        rustix::fs::flock(&self.dir, FlockOperation::Unlock)
+            .call(|| "flock(LOCK_UN)".to_owned())
+            .context(|| format!("cannot unlock container {}", self.id))
+    }
+
+    /// Takes the lock again.
+    ///
+    /// # Errors
+    /// `NotFound` when the container was removed meanwhile.
+    pub fn lock_again(&self) -> Result<()> {
+        lock(&self.dir, &self.id)?;
+        self.still_there()
+    }
+
+    /// Whoever held the lock before may have removed the directory.
+    fn still_there(&self) -> Result<()> {
+        let stat = fstat(&self.dir)
+            .call(|| "fstat(2)".to_owned())
+            .context(|| format!("cannot open container {}", self.id))?;
+        if stat.st_nlink == 0 { Err(missing(&self.id)) } else { Ok(()) }
     }
 
     /// Stores the record; it is on disk when this returns.
@@ -244,7 +266,7 @@ impl StateDir {
     ///
     /// # Errors
     /// The failed call.
-    pub fn remove(self) -> Result<()> {
+    pub fn remove(&self) -> Result<()> {
         let what = || format!("cannot remove the state of container {}", self.id);
         let entries = rustix::fs::Dir::read_from(&self.dir).call(|| "getdents64(2)".to_owned()).context(what)?;
         for entry in entries {
@@ -292,6 +314,10 @@ pub fn default_root() -> PathBuf {
         Some(dir) if !rustix::process::geteuid().is_root() => Path::new(&dir).join("sandrun"),
         _ => PathBuf::from("/run/sandrun"),
     }
+}
+
+fn missing(id: &str) -> Error {
+    Error::new(Kind::NotFound, format!("container {id:?} does not exist"), "")
 }
 
 fn check_id(id: &str) -> Result<()> {

@@ -123,17 +123,15 @@ fn prctl(option: i32, second: u64, third: u64) -> Result<libc::c_long, Errno> {
 }
 
 /// Gives the thread a new, empty session keyring, so that keys of the caller's are out of reach (`keyrings(7)`).
+/// It has no name: by name the kernel would join a keyring that is there already.
 ///
 /// # Errors
 /// ENOSYS without key support, EDQUOT over the user's quota.
-pub fn join_new_session_keyring(name: &str) -> Result<(), CallError> {
+pub fn join_new_session_keyring() -> Result<(), CallError> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
-    let Ok(name) = CString::new(name) else {
-        return Err(CallError { call: "keyctl(2)".to_owned(), errno: Errno::INVAL });
-    };
-    // SAFETY: the name is a C string that lives until after the call.
+    // SAFETY: a null pointer stands for no name.
     let result =
-        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<c_char>()) };
     check(result).map(drop).call(|| "keyctl(KEYCTL_JOIN_SESSION_KEYRING)".to_owned())
 }
 

@@ -12,7 +12,7 @@ pub fn join(workload: &Workload, _: &mut Init) -> Result<()> {
     if !workload.new_keyring {
         return Ok(());
     }
-    match crate::sys::process::join_new_session_keyring("sandrun") {
+    match crate::sys::process::join_new_session_keyring() {
         Err(error) if error.errno == Errno::NOSYS => Ok(()),
         result => result
             .context(|| "cannot join a new session keyring".to_owned())

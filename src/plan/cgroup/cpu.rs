@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::LinuxCpu;
 
-use super::{Draft, Version};
+use super::{Draft, Setting, Version};
 use crate::error::{Error, Kind};
 
 const SHARES: &str = "linux.resources.cpu.shares";
@@ -28,10 +28,7 @@ pub(super) fn plan(cpu: &LinuxCpu, draft: &mut Draft<'_>) {
         Version::V2 => time_v2(cpu, draft),
     }
     if let Some(idle) = cpu.idle() {
-        if idle == 0 && draft.layout.version_of("cpu").is_none() {
-            return;
-        }
-        draft.set("cpu", "cpu.idle", idle, IDLE);
+        or_default("cpu.idle", u64::from(idle != 0), IDLE, draft);
     }
     for (list, file, at) in [(cpu.cpus(), "cpuset.cpus", CPUS), (cpu.mems(), "cpuset.mems", MEMS)] {
         match list.as_deref() {
@@ -60,7 +57,7 @@ fn time_v1(cpu: &LinuxCpu, draft: &mut Draft<'_>) {
         draft.set("cpu", "cpu.cfs_quota_us", quota.max(-1), QUOTA);
     }
     if let Some(burst) = cpu.burst() {
-        draft.set("cpu", "cpu.cfs_burst_us", burst, BURST);
+        or_default("cpu.cfs_burst_us", burst, BURST, draft);
     }
     if let Some(period) = cpu.realtime_period().filter(|period| *period != 0) {
         draft.set("cpu", "cpu.rt_period_us", period, RT_PERIOD);
@@ -86,7 +83,7 @@ fn time_v2(cpu: &LinuxCpu, draft: &mut Draft<'_>) {
     }
     // After the quota: the kernel refuses a burst above it.
     if let Some(burst) = cpu.burst() {
-        draft.set("cpu", "cpu.max.burst", burst, BURST);
+        or_default("cpu.max.burst", burst, BURST, draft);
     }
     let runtime = cpu.realtime_runtime().filter(|runtime| *runtime != 0).map(|_| RT_RUNTIME);
     let period = cpu.realtime_period().filter(|period| *period != 0).map(|_| RT_PERIOD);
@@ -97,6 +94,16 @@ fn time_v2(cpu: &LinuxCpu, draft: &mut Draft<'_>) {
                 .at(at)
                 .fix("remove the field, or use a host with cgroup v1"),
         );
+    }
+}
+
+/// A file of newer kernels (burst 5.14, idle 5.15), which behave as 0 says without it.
+fn or_default(file: &str, value: u64, at: &str, draft: &mut Draft<'_>) {
+    let setting = Setting::new("cpu", file, value, at);
+    if value != 0 {
+        draft.push(setting);
+    } else if draft.layout.version_of("cpu").is_some() {
+        draft.push(setting.or_skip());
     }
 }
 

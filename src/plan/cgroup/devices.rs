@@ -39,13 +39,16 @@ pub struct Devices {
     pub gate: DeviceGate,
     /// In order; what none of them allows is refused.
     pub rules: Vec<DeviceRule>,
+    /// The same as writes to the v1 list; empty for another gate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<Setting>,
 }
 
 /// What keeps a container from a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DeviceGate {
-    /// `devices.allow` and `devices.deny` of cgroup v1: they are among the settings.
+    /// `devices.allow` and `devices.deny` of cgroup v1.
     List,
     /// A BPF program attached to the v2 cgroup (Linux 4.15).
     Program,
@@ -128,8 +131,9 @@ pub(super) fn plan(given: &[LinuxDeviceCgroup], nodes: &[DeviceNode], draft: &mu
         access: Access::ALL,
         at: None,
     }));
+    let mut writes = Vec::new();
     let gate = if draft.layout.version_of("devices").is_some() {
-        list(&rules, draft);
+        writes = list(&rules, draft);
         DeviceGate::List
     } else if draft.layout.unified().is_some() {
         DeviceGate::Program
@@ -139,7 +143,7 @@ pub(super) fn plan(given: &[LinuxDeviceCgroup], nodes: &[DeviceNode], draft: &mu
         }
         DeviceGate::None
     };
-    Devices { gate, rules }
+    Devices { gate, rules, list: writes }
 }
 
 fn parse(rule: &LinuxDeviceCgroup, at: &str) -> Result<DeviceRule, Error> {
@@ -176,7 +180,7 @@ fn parse(rule: &LinuxDeviceCgroup, at: &str) -> Result<DeviceRule, Error> {
 
 /// The rules as v1 can say them: one default, then exceptions to it, none of which may cut a piece out of
 /// another (the kernel would accept such a write and do nothing).
-fn list(rules: &[DeviceRule], draft: &mut Draft<'_>) {
+fn list(rules: &[DeviceRule], draft: &mut Draft<'_>) -> Vec<Setting> {
     let mut default_allow = false;
     let mut exceptions: Vec<DeviceRule> = Vec::new();
     for rule in rules.iter().flat_map(split) {
@@ -194,13 +198,12 @@ fn list(rules: &[DeviceRule], draft: &mut Draft<'_>) {
         }
     }
     let (first, then) = if default_allow { ("allow", "deny") } else { ("deny", "allow") };
-    draft.set("devices", &format!("devices.{first}"), "a", AT);
-    for exception in exceptions {
-        let at = exception.at.clone();
-        let mut setting = Setting::new("devices", &format!("devices.{then}"), exception, AT);
-        setting.at = at;
-        draft.push(setting);
-    }
+    let mut writes = vec![Setting::new("devices", &format!("devices.{first}"), "a", AT)];
+    writes.extend(exceptions.iter().map(|exception| Setting {
+        at: exception.at.clone(),
+        ..Setting::new("devices", &format!("devices.{then}"), exception, AT)
+    }));
+    writes
 }
 
 /// v1 ignores the numbers of a rule for both kinds, so such a rule becomes two.

@@ -48,7 +48,8 @@ pub struct Request<'a> {
 pub struct Cgroup {
     /// From the root of each hierarchy, with a leading slash: `/sandrun-web`.
     pub path: String,
-    /// The files to write, in order.
+    /// The limits: the files to write, in order. Those of the devices are apart, because an update of a
+    /// running container changes limits only.
     pub settings: Vec<Setting>,
     /// Which devices may be opened, and what sees to it.
     pub devices: Devices,

@@ -41,16 +41,15 @@ fn plan(json: serde_json::Value, layout: &Layout) -> Result<Cgroup, Vec<Error>> 
     resolve(&Request { id: "web", resources: Some(&resources), pids_limit, ..Request::default() }, layout)
 }
 
-/// The writes without those of the device list, as `file=value`.
+/// The writes, as `file=value`.
 fn writes(json: serde_json::Value, layout: &Layout) -> Vec<String> {
     let cgroup = plan(json, layout).expect("a plan");
-    let settings = cgroup.settings.iter().filter(|setting| setting.controller != "devices");
-    settings.map(|setting| format!("{}={}", setting.file, setting.value)).collect()
+    cgroup.settings.iter().map(|setting| format!("{}={}", setting.file, setting.value)).collect()
 }
 
 fn device_writes(rules: serde_json::Value) -> Vec<String> {
     let cgroup = plan(serde_json::json!({ "devices": rules }), &v1(&V1)).expect("a plan");
-    cgroup.settings.iter().map(|setting| format!("{}={}", setting.file, setting.value)).collect()
+    cgroup.devices.list.iter().map(|setting| format!("{}={}", setting.file, setting.value)).collect()
 }
 
 /// Where the refusals point.

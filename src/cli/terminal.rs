@@ -1,0 +1,185 @@
+//! The foreground: the caller's terminal and signals for the container's process, until it ends.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+
+use crate::error::{Context, Result};
+use crate::sys::process::{pidfd_signal, stdio};
+use crate::sys::{Syscall, socket};
+
+/// Signals that are ours to handle, held back from before the child is made: none can be lost between.
+pub(super) struct Signals {
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Blocks every signal that can be passed on.
+    pub fn block() -> Result<Self> {
+        let what = || "cannot hold signals back".to_owned();
+        let mut set = SigSet::all();
+        // Faults are ours, and a stopped caller must really stop.
+        for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGSYS, Signal::SIGTRAP, Signal::SIGABRT, Signal::SIGTTIN, Signal::SIGTTOU] {
+            set.remove(signal);
+        }
+        set.thread_block().context(what)?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(what)?;
+        Ok(Self { fd })
+    }
+
+    fn next(&self) -> Option<i32> {
+        let info = self.fd.read_signal().ok().flatten()?;
+        i32::try_from(info.ssi_signo).ok()
+    }
+}
+
+/// Receives the terminal that init has sent, and makes ours a mere window onto it.
+pub(super) struct Console {
+    master: OwnedFd,
+    /// What our own terminal was before.
+    saved: Option<Termios>,
+}
+
+impl Console {
+    /// A pair of sockets: one to hand to the container, the other to receive from.
+    pub fn sockets() -> Result<(OwnedFd, OwnedFd)> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .call(|| "socketpair(2)".to_owned())
+            .context(|| "cannot prepare the terminal".to_owned())
+    }
+
+    /// Takes the terminal; raw from here on, so that every key reaches the container.
+    pub fn receive(socket: &OwnedFd) -> Result<Self> {
+        let what = || "cannot receive the container's terminal".to_owned();
+        let mut descriptors = Vec::new();
+        socket::receive_descriptors(socket, &mut descriptors).context(what)?;
+        let master = descriptors.pop().ok_or("none was sent").context(what)?;
+        let [input, ..] = stdio();
+        let saved = if isatty(input) { tcgetattr(input).ok() } else { None };
+        if let Some(saved) = &saved {
+            let mut raw = saved.clone();
+            raw.make_raw();
+            tcsetattr(input, OptionalActions::Now, &raw).call(|| "tcsetattr(2)".to_owned()).context(what)?;
+        }
+        let console = Self { master, saved };
+        console.follow_size();
+        Ok(console)
+    }
+
+    /// The container's terminal gets the size of ours, if ours has one.
+    fn follow_size(&self) {
+        let [input, ..] = stdio();
+        if self.saved.is_some()
+            && let Ok(size) = tcgetwinsize(input)
+        {
+            // A terminal that is gone has no size to follow.
+            tcsetwinsize(&self.master, size).unwrap_or_default();
+        }
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let [input, ..] = stdio();
+        if let Some(saved) = &self.saved {
+            // Our terminal may be gone; nobody is left to see it then.
+            tcsetattr(input, OptionalActions::Now, saved).unwrap_or_default();
+        }
+    }
+}
+
+/// Passes signals and the terminal through until the process ends; its exit code, or 128 and the signal.
+pub(super) fn attend(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&Console>) -> Result<u8> {
+    let [input, output, _] = stdio();
+    let mut reading = console.is_some();
+    loop {
+        let mut watched = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(signals.fd.as_fd(), PollFlags::IN)];
+        if let Some(console) = console {
+            watched.push(PollFd::new(&console.master, PollFlags::IN));
+        }
+        if reading {
+            watched.push(PollFd::from_borrowed_fd(input, PollFlags::IN));
+        }
+        match poll(&mut watched, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled.call(|| "poll(2)".to_owned()).context(|| "cannot wait for the container".to_owned())?,
+        };
+        let events: Vec<PollFlags> = watched.iter().map(PollFd::revents).collect();
+        let ready = |index: usize| events.get(index).is_some_and(|flags| !flags.is_empty());
+        if let Some(console) = console {
+            if ready(2) {
+                copy(console.master.as_fd(), output);
+            }
+            if ready(3) {
+                reading = copy(input, console.master.as_fd());
+            }
+        }
+        if ready(1) {
+            pass_on(pidfd, signals, console);
+        }
+        if ready(0) {
+            drain(console, output);
+            return exit_code(pidfd);
+        }
+    }
+}
+
+fn pass_on(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&Console>) {
+    while let Some(signal) = signals.next() {
+        match (signal, console) {
+            (libc::SIGCHLD, _) => {}
+            (libc::SIGWINCH, Some(console)) => console.follow_size(),
+            // The process may just have ended, which is seen next.
+            _ => pidfd_signal(pidfd, signal).unwrap_or_default(),
+        }
+    }
+}
+
+/// Copies what is there; whether there may be more.
+fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
+    let mut buffer = [0u8; 8192];
+    let Ok(count) = rustix::io::read(from, &mut buffer) else { return false };
+    let mut rest = buffer.get(..count).unwrap_or_default();
+    while !rest.is_empty() {
+        match rustix::io::write(to, rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    count > 0
+}
+
+/// What the process wrote before it ended; others may hold the terminal open, so there is no end to wait for.
+fn drain(console: Option<&Console>, output: BorrowedFd<'_>) {
+    let Some(console) = console else { return };
+    loop {
+        let mut watched = [PollFd::new(&console.master, PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ready = poll(&mut watched, Some(&now)).is_ok_and(|count| count > 0);
+        if !ready || !copy(console.master.as_fd(), output) {
+            return;
+        }
+    }
+}
+
+fn exit_code(pidfd: BorrowedFd<'_>) -> Result<u8> {
+    let what = || "cannot learn how the container ended".to_owned();
+    let status = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED)
+        .call(|| "waitid(P_PIDFD)".to_owned())
+        .context(what)?
+        .ok_or("it has not")
+        .context(what)?;
+    let code = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code & 0xff,
+        (_, Some(signal)) => 128 + signal,
+        _ => 255,
+    };
+    Ok(u8::try_from(code).unwrap_or(255))
+}
