@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+mod exec;
 mod kill;
 mod list;
 mod ps;
@@ -78,6 +79,7 @@ impl Global {
 enum Command {
     Create(create::Arguments),
     Delete(delete::Arguments),
+    Exec(exec::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
     Ps(ps::Arguments),
@@ -88,6 +90,7 @@ enum Command {
 
 /// Runs the program named on the command line.
 pub fn main() -> ExitCode {
+    crate::sys::process::die_of_closed_pipes();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -118,6 +121,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),
+        Command::Exec(arguments) => exec::run(global, arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),

@@ -11,7 +11,7 @@
 
 pub mod create;
 pub mod delete;
-
+pub mod exec;
 pub mod kill;
 pub mod pidfile;
 pub mod process;

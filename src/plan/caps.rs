@@ -88,9 +88,14 @@ pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Not
     let given = limit(asked, ceiling);
     for (name, before, after) in sets(&asked, &given) {
         let taken = before & !after;
-        if taken != 0 {
-            let what = format!("{} not given at level {}", names(taken).join(", "), input.level);
-            notes.change(&format!("process.capabilities.{name}"), what);
+        let beyond = taken & !ceiling;
+        let field = format!("process.capabilities.{name}");
+        if beyond != 0 {
+            notes.change(&field, format!("{} not given at level {}", names(beyond).join(", "), input.level));
+        }
+        if taken & !beyond != 0 {
+            let what = format!("{} not given: not in the sets it needs as well", names(taken & !beyond).join(", "));
+            notes.change(&field, what);
         }
     }
     given

@@ -66,6 +66,8 @@ pub struct Plan {
     pub sysctl: BTreeMap<String, String>,
     /// What the process itself is and may do; an exec gets one too.
     pub workload: Workload,
+    /// Capabilities that `config.json` asks for: what an exec may ask for, too.
+    pub asked_capabilities: caps::CapabilityMasks,
     /// The container's cgroup and its limits.
     pub cgroup: cgroup::Cgroup,
     /// Annotations of `config.json`, as they are.
@@ -185,6 +187,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         readonly_paths: owned(linux.map(|linux| linux.readonly_paths())),
         sysctl: sysctl(linux.and_then(|linux| linux.sysctl().as_ref())),
         workload,
+        asked_capabilities: caps::asked(config.process().as_ref().and_then(|it| it.capabilities().as_ref())),
         cgroup,
         annotations: config.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         changes: Vec::new(),

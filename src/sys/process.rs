@@ -289,3 +289,9 @@ pub fn check_namespace(namespace: impl AsFd, flag: u64) -> Result<(), CallError>
 
 /// The signal that cannot be caught (`signal(7)`).
 pub const SIGKILL: i32 = libc::SIGKILL;
+
+/// Lets `SIGPIPE` end the process, as a command line tool's should: Rust's start code ignores it.
+pub fn die_of_closed_pipes() {
+    // SAFETY: SIG_DFL is a valid disposition, and no thread runs yet that could be in a handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
