@@ -107,7 +107,9 @@ fn process(arguments: &Arguments) -> Result<Process> {
         if arguments.command.is_empty() {
             return Ok(Process::File(path.clone()));
         }
-        return Err(Error::new(Kind::Invalid, "both --process and a command are given", "").fix("give one of them"));
+        return Err(
+            Error::new(Kind::Invalid, "both --process and a command are given", "").fix("give one of them")
+        );
     }
     if arguments.command.is_empty() {
         return Err(Error::new(Kind::Invalid, "no program to run", "").fix("name it after the container"));

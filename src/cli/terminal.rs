@@ -24,7 +24,17 @@ impl Signals {
         let what = || "cannot hold signals back".to_owned();
         let mut set = SigSet::all();
         // Faults are ours, and a stopped caller must really stop.
-        for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGSYS, Signal::SIGTRAP, Signal::SIGABRT, Signal::SIGTTIN, Signal::SIGTTOU] {
+        for signal in [
+            Signal::SIGSEGV,
+            Signal::SIGBUS,
+            Signal::SIGFPE,
+            Signal::SIGILL,
+            Signal::SIGSYS,
+            Signal::SIGTRAP,
+            Signal::SIGABRT,
+            Signal::SIGTTIN,
+            Signal::SIGTTOU,
+        ] {
             set.remove(signal);
         }
         set.thread_block().context(what)?;
@@ -99,7 +109,10 @@ pub(super) fn attend(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&
     let [input, output, _] = stdio();
     let mut reading = console.is_some();
     loop {
-        let mut watched = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(signals.fd.as_fd(), PollFlags::IN)];
+        let mut watched = vec![
+            PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+            PollFd::from_borrowed_fd(signals.fd.as_fd(), PollFlags::IN),
+        ];
         if let Some(console) = console {
             watched.push(PollFd::new(&console.master, PollFlags::IN));
         }
@@ -108,7 +121,9 @@ pub(super) fn attend(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&
         }
         match poll(&mut watched, None) {
             Err(Errno::INTR) => continue,
-            polled => polled.call(|| "poll(2)".to_owned()).context(|| "cannot wait for the container".to_owned())?,
+            polled => {
+                polled.call(|| "poll(2)".to_owned()).context(|| "cannot wait for the container".to_owned())?
+            }
         };
         let events: Vec<PollFlags> = watched.iter().map(PollFd::revents).collect();
         let ready = |index: usize| events.get(index).is_some_and(|flags| !flags.is_empty());

@@ -95,7 +95,10 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let dirs = Dirs::open(&found.record.cgroup, &cgroup::detect()?)?;
     let mut descriptors: Vec<(Role, OwnedFd)> = vec![(
         Role::Container,
-        container.pidfd().try_clone_to_owned().context(|| "cannot keep the container's process".to_owned())?,
+        container
+            .pidfd()
+            .try_clone_to_owned()
+            .context(|| "cannot keep the container's process".to_owned())?,
     )];
     let into_cgroup = dirs.unified();
     descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
@@ -121,7 +124,8 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
 }
 
 fn running(found: &Found, ignore_paused: bool) -> Result<&super::process::Process> {
-    let refuse = |why: &str| Error::new(Kind::WrongState, format!("cannot exec in container {}", found.dir.id()), why);
+    let refuse =
+        |why: &str| Error::new(Kind::WrongState, format!("cannot exec in container {}", found.dir.id()), why);
     match (&found.process, found.status) {
         (Some(_), Status::Paused) if !ignore_paused => {
             Err(refuse("it is paused").fix("resume it first, or use --ignore-paused"))
@@ -199,7 +203,8 @@ fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
         workload.env.push(variable.clone());
     }
     if let Some((uid, gid)) = overrides.user {
-        workload.user = User { uid, gid: gid.unwrap_or(0), umask: own.user.umask, additional_gids: Vec::new() };
+        workload.user =
+            User { uid, gid: gid.unwrap_or(0), umask: own.user.umask, additional_gids: Vec::new() };
         // Another home: that of the other user.
         workload.env.retain(|variable| !variable.starts_with("HOME="));
     }

@@ -12,6 +12,7 @@
 pub mod create;
 pub mod delete;
 pub mod exec;
+mod idmap;
 pub mod kill;
 pub mod pidfile;
 pub mod process;

@@ -17,8 +17,20 @@ pub fn start(found: &Found) -> Result<()> {
     let id = found.dir.id();
     match found.status {
         Status::Created => {}
-        Status::Stopped => return Err(Error::new(Kind::WrongState, format!("cannot start container {id}"), "container has run and stopped")),
-        status => return Err(Error::new(Kind::WrongState, format!("cannot start container {id}"), format!("it is {status}"))),
+        Status::Stopped => {
+            return Err(Error::new(
+                Kind::WrongState,
+                format!("cannot start container {id}"),
+                "container has run and stopped",
+            ));
+        }
+        status => {
+            return Err(Error::new(
+                Kind::WrongState,
+                format!("cannot start container {id}"),
+                format!("it is {status}"),
+            ));
+        }
     }
     let connection = connect_to_start(&found.dir)?;
     let what = || format!("cannot hear the init of container {id}");
@@ -50,7 +62,9 @@ fn seccomp(plan: &Plan, record: &Record, receipt: &mut Receipt) {
     if names.is_empty() {
         return receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none");
     }
-    let status = record.process.and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
+    let status = record
+        .process
+        .and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
     let field = |name: &str| -> Option<usize> {
         let line = status.as_ref()?.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim_start_matches(':').trim().parse().ok()
@@ -59,7 +73,15 @@ fn seccomp(plan: &Plan, record: &Record, receipt: &mut Receipt) {
         (Some(2), Some(count)) if count >= names.len() => {
             receipt.add("seccomp", State::Enforced, format!("{} in force", names.join(" and ")));
         }
-        (None, _) => receipt.add("seccomp", State::Enforced, format!("{} loaded; the process has ended", names.join(" and "))),
-        found => receipt.add("seccomp", State::Partial, format!("planned {}, the kernel says {found:?}", names.join(" and "))),
+        (None, _) => receipt.add(
+            "seccomp",
+            State::Enforced,
+            format!("{} loaded; the process has ended", names.join(" and ")),
+        ),
+        found => receipt.add(
+            "seccomp",
+            State::Partial,
+            format!("planned {}, the kernel says {found:?}", names.join(" and ")),
+        ),
     }
 }

@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fsync, fstat, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fstat, fsync, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -108,14 +108,17 @@ impl StateDir {
     /// `Invalid` for an id that is no plain name, `Exists` when it is taken.
     pub fn create(root: &Path, id: &str) -> Result<Self> {
         check_id(id)?;
-        std::fs::create_dir_all(root).context(|| format!("cannot make the state directory {}", root.display()))?;
+        std::fs::create_dir_all(root)
+            .context(|| format!("cannot make the state directory {}", root.display()))?;
         let root = open_root(root)?;
         match mkdirat(&root, id, Mode::from_raw_mode(0o700)) {
             Err(Errno::EXIST) => {
                 return Err(Error::new(Kind::Exists, format!("container with id {id} already exists"), "")
                     .fix(format!("choose another id, or remove it with `sandrun delete --force {id}`")));
             }
-            result => result.call(|| format!("mkdirat({id:?})")).context(|| format!("cannot create container {id}"))?,
+            result => result
+                .call(|| format!("mkdirat({id:?})"))
+                .context(|| format!("cannot create container {id}"))?,
         }
         let dir = open_dir(&root, id)
             .call(|| format!("openat({id:?})"))
@@ -136,7 +139,9 @@ impl StateDir {
         };
         let dir = match open_dir(&root, id) {
             Err(Errno::NOENT) => return Err(missing(id)),
-            dir => dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?,
+            dir => {
+                dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?
+            }
         };
         let opened = Self { dir, root, id: id.to_owned() };
         if mode == Lock::Exclusive {
@@ -223,7 +228,11 @@ impl StateDir {
         let record: Record = self.fetch("state.json")?;
         if record.version != VERSION {
             let why = format!("it has version {}, this sandrun knows {VERSION}", record.version);
-            return Err(Error::new(Kind::Invalid, format!("cannot use the state of container {}", self.id), why));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("cannot use the state of container {}", self.id),
+                why,
+            ));
         }
         Ok(record)
     }
@@ -246,7 +255,8 @@ impl StateDir {
 
     /// Whether init still waits for `start`.
     pub fn awaits_start(&self) -> bool {
-        rustix::fs::accessat(&self.dir, START_SOCKET, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        rustix::fs::accessat(&self.dir, START_SOCKET, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok()
     }
 
     /// Removes the start socket: the program runs, or never will.
@@ -268,14 +278,17 @@ impl StateDir {
     /// The failed call.
     pub fn remove(&self) -> Result<()> {
         let what = || format!("cannot remove the state of container {}", self.id);
-        let entries = rustix::fs::Dir::read_from(&self.dir).call(|| "getdents64(2)".to_owned()).context(what)?;
+        let entries =
+            rustix::fs::Dir::read_from(&self.dir).call(|| "getdents64(2)".to_owned()).context(what)?;
         for entry in entries {
             let entry = entry.call(|| "getdents64(2)".to_owned()).context(what)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            unlinkat(&self.dir, name, AtFlags::empty()).call(|| format!("unlinkat({name:?})")).context(what)?;
+            unlinkat(&self.dir, name, AtFlags::empty())
+                .call(|| format!("unlinkat({name:?})"))
+                .context(what)?;
         }
         unlinkat(&self.root, self.id.as_str(), AtFlags::REMOVEDIR)
             .call(|| format!("unlinkat({:?}, AT_REMOVEDIR)", self.id))
@@ -344,7 +357,9 @@ fn lock(dir: &OwnedFd, id: &str) -> Result<()> {
         match rustix::fs::flock(dir, FlockOperation::LockExclusive) {
             Err(Errno::INTR) => {}
             result => {
-                return result.call(|| "flock(2)".to_owned()).context(|| format!("cannot lock container {id}"));
+                return result
+                    .call(|| "flock(2)".to_owned())
+                    .context(|| format!("cannot lock container {id}"));
             }
         }
     }

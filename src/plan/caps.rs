@@ -94,7 +94,8 @@ pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Not
             notes.change(&field, format!("{} not given at level {}", names(beyond).join(", "), input.level));
         }
         if taken & !beyond != 0 {
-            let what = format!("{} not given: not in the sets it needs as well", names(taken & !beyond).join(", "));
+            let what =
+                format!("{} not given: not in the sets it needs as well", names(taken & !beyond).join(", "));
             notes.change(&field, what);
         }
     }

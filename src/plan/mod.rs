@@ -281,9 +281,13 @@ fn check(plan: &Plan, notes: &mut Notes) {
     for (at, name) in [("hostname", &plan.hostname), ("domainname", &plan.domainname)] {
         if name.as_ref().is_some_and(|name| !name.is_empty()) && !own_uts {
             notes.refusals.push(
-                Error::new(Kind::Invalid, format!("a {at} without a UTS namespace"), "it would be the host's")
-                    .at(at)
-                    .fix("add {\"type\": \"uts\"} to linux.namespaces, or remove the name"),
+                Error::new(
+                    Kind::Invalid,
+                    format!("a {at} without a UTS namespace"),
+                    "it would be the host's",
+                )
+                .at(at)
+                .fix("add {\"type\": \"uts\"} to linux.namespaces, or remove the name"),
             );
         }
     }
@@ -323,7 +327,10 @@ fn check_sysctl(plan: &Plan, name: &str) -> Option<Error> {
         _ => None,
     };
     let error = |why: String| {
-        Some(Error::new(Kind::Invalid, format!("sysctl {name} cannot be set"), why).at(format!("linux.sysctl[\"{name}\"]")))
+        Some(
+            Error::new(Kind::Invalid, format!("sysctl {name} cannot be set"), why)
+                .at(format!("linux.sysctl[\"{name}\"]")),
+        )
     };
     match needed {
         None => error("it is not one of a namespace, so it would change the host".to_owned()),

@@ -3,8 +3,8 @@
 //! Each `unsafe` block makes one call and names the invariant that makes it sound. Callers see safe
 //! functions over owned descriptors; a failure prints as the call with its arguments.
 
-pub mod clone;
 pub mod bpf;
+pub mod clone;
 pub mod error;
 pub mod mount;
 pub mod process;
