@@ -20,8 +20,9 @@ fn from_created_to_deleted() {
     assert!(state["pid"].as_i64().is_some_and(|pid| pid > 0), "{state}");
     assert_eq!(state["bundle"], bundle.path().display().to_string());
     assert_eq!(state["rootfs"], bundle.rootfs().display().to_string());
-    assert_eq!(state["owner"], "root");
-    assert!(state["ociVersion"].is_string() && state["created"].is_string(), "{state}");
+    for member in ["ociVersion", "created", "owner"] {
+        assert!(state[member].is_string(), "{member}: {state}");
+    }
     runtime.call(&["start", &bundle.id]).ok();
     assert_eq!(runtime.status(&bundle), "running");
     assert_ne!(

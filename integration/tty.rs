@@ -1,4 +1,4 @@
-//! A person at a terminal: the container has one of its own, of the right size, and Ctrl-C reaches its program.
+//! A person at a terminal: the container has one of its own, of the right size, and Ctrl-C interrupts its program.
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ fn on_terminal(bundle: Bundle) -> Bundle {
 
 fn start(runtime: &Runtime, bundle: &Bundle, terminal: &Terminal) -> Running {
     bundle.write();
+    runtime.adopt(bundle);
     let path = bundle.path().display().to_string();
     Running(terminal.start(&runtime.command(&["run", "--bundle", &path, &bundle.id])))
 }
@@ -54,16 +55,16 @@ fn a_new_window_size_reaches_the_program() {
 }
 
 #[test]
-fn control_c_ends_the_foreground_job_and_not_the_shell() {
+fn control_c_interrupts_the_program() {
     skip_unless!(is_root(), "needs root");
     let runtime = Runtime::sandrun();
     let bundle =
-        on_terminal(Bundle::shell("trap 'echo caught' INT; echo ready; sleep 60; echo after; exit 5"));
+        on_terminal(Bundle::shell("trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 1; done"));
     let mut terminal = Terminal::new(80, 24);
     let running = start(&runtime, &bundle, &terminal);
     terminal.read_until("ready");
     terminal.press(b"\x03");
-    terminal.read_until("after");
+    terminal.read_until("caught");
     assert_eq!(running.finish(), Some(5));
     leaks::assert_none(&runtime, &bundle);
 }

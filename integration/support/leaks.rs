@@ -3,6 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::bundle::Bundle;
 use super::runtime::Runtime;
@@ -37,27 +41,40 @@ fn cgroups(id: &str) -> Vec<PathBuf> {
     candidates.filter(|dir| dir.is_dir()).collect()
 }
 
-/// Removes cgroups that a failed runtime has left; those of a test are empty by then or hold what it started.
+/// Removes cgroups that a failed runtime has left, with the processes that a test has started in them.
 pub fn remove_cgroups(id: &str) {
     for dir in cgroups(id) {
-        for pid in fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().lines() {
-            if let Ok(pid) = pid.parse() {
-                // It may have ended since; rmdir tells whether anything is left.
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while let Err(error) = fs::remove_dir(&dir) {
+            if Instant::now() > deadline {
+                eprintln!("left behind: {}: {error}", dir.display());
+                break;
             }
-        }
-        if let Err(error) = fs::remove_dir(&dir) {
-            eprintln!("left behind: {}: {error}", dir.display());
+            kill_members(&dir);
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-/// Processes in the container's cgroup, or with a root inside its bundle.
+fn kill_members(cgroup: &Path) {
+    let members = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    for pid in members.lines().filter_map(|pid| pid.parse().ok()) {
+        // It may have ended since; the next try to remove the cgroup tells.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// Processes in the container's cgroup, or with a root inside its bundle. One that has ended and waits for the
+/// host's init to reap it is not counted.
 fn processes(bundle: &Bundle) -> Vec<String> {
     let mut found = Vec::new();
     for dir in children(Path::new("/proc")) {
         let membership = fs::read_to_string(dir.join("cgroup")).unwrap_or_default();
         let root = fs::read_link(dir.join("root")).unwrap_or_default();
+        let status = fs::read_to_string(dir.join("status")).unwrap_or_default();
+        if status.contains("State:\tZ") {
+            continue;
+        }
         if membership.contains(&bundle.id) || root.starts_with(bundle.path()) {
             let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
             found.push(format!("process {} {}", dir.display(), name.trim()));

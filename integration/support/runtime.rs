@@ -185,12 +185,17 @@ impl Runtime {
     #[track_caller]
     fn launch(&self, verb: &str, bundle: &Bundle, flags: &[&str]) -> Output {
         bundle.write();
-        self.started.borrow_mut().push(bundle.id.clone());
+        self.adopt(bundle);
         let path = bundle.path().display().to_string();
         let mut words = vec![verb, "--bundle", &path];
         words.extend(flags);
         words.push(&bundle.id);
         self.call_into(&words, &self.home.path().join(&bundle.id))
+    }
+
+    /// Takes over a container that was started past this struct, so that it is deleted in the end.
+    pub fn adopt(&self, bundle: &Bundle) {
+        self.started.borrow_mut().push(bundle.id.clone());
     }
 
     /// The status in the state of a container.
