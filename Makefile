@@ -29,7 +29,7 @@ bench: release ## sandrun against crun and runc (docs in integration/bench)
 	cargo run --release --locked -p bench -- --runtime sandrun=$(STATIC)/sandrun --runtime crun --runtime runc
 
 demo: release ## a container that reports what it cannot do
-	integration/demo.sh $(STATIC)/sandrun
+	integration/demo/run.sh $(STATIC)/sandrun
 
 install: release ## install under PREFIX (default /usr/local)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(STATIC)/sandrun

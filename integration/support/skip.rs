@@ -23,19 +23,23 @@ macro_rules! skip_unless {
 
 /// Remembers a skipped test for the summary.
 pub fn record(module: &str, reason: String) {
-    println!("skipped: {reason}");
+    println!("skipped in {module}: {reason}");
     let mut reasons = REASONS.lock().expect("no test panics while it holds the list");
     if reasons.is_empty() {
         // SAFETY: the handler is a function that lives as long as the program and only reads a static.
         assert_eq!(unsafe { libc::atexit(summary) }, 0, "cannot register the summary of skipped tests");
     }
-    reasons.push(format!("{module}: {reason}"));
+    reasons.push(reason);
 }
 
 extern "C" fn summary() {
-    if let Ok(reasons) = REASONS.lock() {
-        eprintln!("{} skipped: {}", reasons.len(), reasons.join("; "));
-    }
+    let Ok(mut reasons) = REASONS.lock() else { return };
+    reasons.sort();
+    let count = reasons.len();
+    let counted = reasons
+        .chunk_by(PartialEq::eq)
+        .map(|same| format!("{} ({})", same.first().map_or("", String::as_str), same.len()));
+    eprintln!("{count} skipped: {}", counted.collect::<Vec<_>>().join("; "));
 }
 
 /// True if the tests run as root.
