@@ -62,10 +62,24 @@ fn an_unknown_namespace() {
     assert_fails(&bundle, 125, "bogus");
 }
 
+/// It cannot be granted, which is no reason to fail (OCI config, "Linux Process"); but it is not forgotten.
 #[test]
-fn an_unknown_capability() {
-    let bundle = with(|config| config["process"]["capabilities"]["bounding"] = json!(["CAP_BOGUS"]));
-    assert_fails(&bundle, 125, "CAP_BOGUS");
+fn an_unknown_capability_is_listed() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::probe(&["sleep", "60"])
+        .edit(|config| config["process"]["capabilities"]["bounding"] = json!(["CAP_BOGUS"]));
+    runtime.create(&bundle).ok();
+    let state = runtime.call(&["state", &bundle.id]).ok();
+    assert!(state.stdout.contains("CAP_BOGUS"), "{state}");
+}
+
+/// Nothing is ignored in silence: what this version cannot do is refused by name.
+#[test]
+fn a_field_that_is_not_supported() {
+    let hook = json!([{ "path": "/bin/true" }]);
+    let bundle = with(|config| config["hooks"] = json!({ "poststop": hook }));
+    assert_fails(&bundle, 125, "hooks");
 }
 
 #[test]

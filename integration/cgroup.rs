@@ -72,18 +72,6 @@ fn too_much_memory_ends_the_container_and_is_named() {
 }
 
 #[test]
-fn update_changes_a_limit() {
-    skip_unless!(is_root(), "needs root");
-    let runtime = Runtime::sandrun();
-    let bundle = Bundle::probe(&["sleep", "60"]);
-    runtime.create(&bundle).ok();
-    runtime.call(&["start", &bundle.id]).ok();
-    runtime.call(&["update", "--pids-limit", "21", &bundle.id]).ok();
-    let seen = runtime.call(&["exec", &bundle.id, "/probe", "cgroup"]).ok().json();
-    assert_eq!(seen["limits"]["pids"], "21", "{seen}");
-}
-
-#[test]
 fn a_path_that_climbs_makes_no_cgroup_outside() {
     skip_unless!(is_root(), "needs root");
     let name = crate::support::bundle::unique("climbed");

@@ -8,7 +8,9 @@ mod delete;
 mod exec;
 mod kill;
 mod list;
+mod pause;
 mod ps;
+mod resume;
 mod run;
 mod start;
 mod state;
@@ -84,7 +86,9 @@ enum Command {
     Exec(exec::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
+    Pause(pause::Arguments),
     Ps(ps::Arguments),
+    Resume(resume::Arguments),
     Run(run::Arguments),
     Start(start::Arguments),
     State(state::Arguments),
@@ -126,6 +130,8 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Exec(arguments) => exec::run(global, arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
+        Command::Pause(arguments) => pause::run(global, &arguments),
+        Command::Resume(arguments) => resume::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),
         Command::Start(arguments) => start::run(global, &arguments),

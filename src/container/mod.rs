@@ -14,6 +14,7 @@ pub mod delete;
 pub mod exec;
 mod idmap;
 pub mod kill;
+pub mod pause;
 pub mod pidfile;
 pub mod process;
 pub mod start;
