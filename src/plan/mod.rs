@@ -1,1 +1,3 @@
 //! What will be true of the workload.
+
+pub mod seccomp;

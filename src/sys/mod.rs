@@ -4,5 +4,6 @@
 //! functions over owned descriptors; a failure prints as the call with its arguments.
 
 pub mod error;
+pub mod seccomp;
 
 pub use error::{CallError, Syscall};
