@@ -118,6 +118,8 @@ impl Abi {
                 return Some(ARM_PRIVATE + 1 + position(&ARM_PRIVATE_NAMES, name)?);
             }
             Abi::X86 => x86::Sysno::from_str(name).ok()?.id(),
+            // The one name in which the table differs from the kernel's and libseccomp's.
+            Abi::Aarch64 if name == "newfstatat" => aarch64::Sysno::fstatat.id(),
             Abi::Aarch64 => aarch64::Sysno::from_str(name).ok()?.id(),
             Abi::Arm => arm::Sysno::from_str(name).ok()?.id(),
         };
