@@ -66,8 +66,9 @@ pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
 
 fn read(path: &Path) -> Result<String> {
     let what = || format!("cannot read {}", path.display());
-    let mut text = String::new();
     let file = File::open(path).context(what)?;
+    let size = file.metadata().context(what)?.len().min(LARGEST);
+    let mut text = String::with_capacity(size as usize + 1);
     file.take(LARGEST + 1).read_to_string(&mut text).context(what)?;
     if text.len() as u64 > LARGEST {
         return Err(Error::new(Kind::Invalid, what(), format!("it is larger than {LARGEST} bytes")));

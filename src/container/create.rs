@@ -25,6 +25,9 @@ use crate::plan::{self, Plan};
 use crate::sys::Syscall;
 use crate::sys::mount::{clone_tree, set_idmap};
 
+/// What the receipt says of a filter that is loaded with the program.
+pub(super) const PENDING: &str = "when the program starts";
+
 /// What the caller wants.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
@@ -184,7 +187,7 @@ fn build(
     start: Start,
     made: &mut Made,
 ) -> Result<(Child, Receipt)> {
-    dir.save(record)?;
+    dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
     let (cgroup, devices) =
@@ -216,7 +219,10 @@ fn build(
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
     dir.save(record)?;
-    dir.store("receipt.json", &receipt)?;
+    expect_filters(&plan, &mut receipt);
+    if start == Start::Socket {
+        dir.store("receipt.json", &receipt)?;
+    }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }
@@ -403,6 +409,15 @@ fn read_back(plan: &Plan, cgroup: &Dirs, devices: Restricted, child: &Child) -> 
         Restricted::Not(why) => receipt.add("devices", State::Absent, why),
     }
     Ok(receipt)
+}
+
+/// Filters are loaded last of all: until the program runs they are only planned.
+fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
+    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
+    match names.is_empty() {
+        true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
+        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
+    }
 }
 
 /// A namespace that should be new must not be ours.

@@ -31,5 +31,9 @@ fn dirs(found: &Found) -> Result<Dirs> {
 }
 
 fn wrong(found: &Found, verb: &str, status: Status) -> Error {
-    Error::new(Kind::WrongState, format!("cannot {verb} container {}", found.dir.id()), format!("it is {status}"))
+    Error::new(
+        Kind::WrongState,
+        format!("cannot {verb} container {}", found.dir.id()),
+        format!("it is {status}"),
+    )
 }

@@ -167,7 +167,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = notes.collect(mounts::resolve(input, &namespaces));
     let devices = notes.collect(devices::resolve(config));
-    let workload = process::container(input, &rootfs, &mounts, &mut notes);
+    let workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();

@@ -69,7 +69,9 @@ impl Empty {
         let options = [("size", "4096"), ("nr_inodes", "3"), ("mode", "0755")]
             .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         let dir = new_filesystem("tmpfs", None, &options, 0).context(what)?;
-        mkdirat(&dir, "dir", Mode::from_raw_mode(0o555)).call(|| "mkdirat(\"dir\")".to_owned()).context(what)?;
+        mkdirat(&dir, "dir", Mode::from_raw_mode(0o555))
+            .call(|| "mkdirat(\"dir\")".to_owned())
+            .context(what)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         openat(&dir, "file", flags, Mode::empty()).call(|| "openat(\"file\")".to_owned()).context(what)?;
         set_attributes(&dir, Attributes { set: RDONLY, ..Attributes::default() }, false).context(what)?;
