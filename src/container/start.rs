@@ -61,7 +61,9 @@ pub fn started(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<
 /// What the kernel shows from outside; a filter may not let the process itself ask.
 fn filters(names: &str, record: &Record) -> (State, String) {
     let expected = names.split(" and ").count();
-    let status = record.process.and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
+    let status = record
+        .process
+        .and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
     let field = |name: &str| -> Option<&str> {
         let line = status.as_ref()?.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.strip_prefix(':')?.trim())
