@@ -9,6 +9,7 @@ mod support;
 mod badinput;
 mod caps;
 mod cgroup;
+mod debian;
 mod landlock;
 mod lifecycle;
 mod namespaces;
