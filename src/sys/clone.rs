@@ -336,8 +336,7 @@ fn raw(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> c_long {
 }
 
 fn errno() -> c_int {
-    // SAFETY: the pointer is to this thread's errno, which is there from the start of the thread.
-    unsafe { *libc::__errno_location() }
+    Errno::from_io_error(&std::io::Error::last_os_error()).map_or(libc::EIO, Errno::raw_os_error)
 }
 
 fn exit(code: c_int) -> ! {
