@@ -5,6 +5,8 @@
 
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Clean-up goes on with what is left.
+#![allow(clippy::let_underscore_must_use)]
 
 #[macro_use]
 mod support;
