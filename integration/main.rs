@@ -14,6 +14,7 @@ mod support;
 mod badinput;
 mod caps;
 mod cgroup;
+mod crash;
 mod debian;
 mod landlock;
 mod lifecycle;

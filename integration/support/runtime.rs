@@ -220,13 +220,26 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         for id in self.started.borrow().iter() {
             // Most are gone already, which is an error or not by runtime; what stays shows in the leak checks.
-            let deleted = self.command(&["delete", "--force", id]).stderr(Stdio::null()).status();
-            if let Err(error) = deleted {
-                eprintln!("cannot delete {id}: {error}");
+            if let Err(why) = end(self.command(&["delete", "--force", id]).stderr(Stdio::null())) {
+                eprintln!("cannot delete {id}: {why}");
             }
             super::leaks::remove_cgroups(id);
         }
     }
+}
+
+/// Runs a command that may hang, and that cannot be waited for longer.
+fn end(command: &mut Command) -> std::io::Result<()> {
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            return Err(std::io::Error::other("it does not end"));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 fn text(path: &Path) -> String {

@@ -10,7 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
@@ -105,6 +107,7 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         },
         arguments: &arguments,
         control: theirs.as_fd(),
+        parent: ours.as_fd(),
         control_number,
     };
     let cloned = clone::clone(&description).context(what).map_err(explain_clone)?;
@@ -218,6 +221,7 @@ impl Child {
     /// The first child made a second one in its place: ours too, as it was cloned with our parenthood.
     fn succeed(mut self) -> Result<Child> {
         let what = || "cannot start the container's init".to_owned();
+        self.await_report()?;
         let pid = self.report()?.pid().context(what)?;
         let pid = Pid::from_raw(pid).ok_or("no process id").context(what)?;
         let pidfd = pidfd_open(pid, rustix::process::PidfdFlags::empty())
@@ -227,6 +231,25 @@ impl Child {
         self.released = true;
         let control = Rc::clone(&self.control);
         Ok(Child { pid: pid.as_raw_nonzero().get(), pidfd: Rc::new(pidfd), control, released: false })
+    }
+
+    /// The second child keeps the socket open when the first one is killed: its death is watched too.
+    fn await_report(&self) -> Result<()> {
+        let mut events =
+            [&self.control, &self.pidfd].map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
+        loop {
+            match poll(&mut events, None) {
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    return Err(errno)
+                        .call(|| "poll(control socket)".to_owned())
+                        .context(|| "cannot start the container's init".to_owned());
+                }
+                Ok(_) => break,
+            }
+        }
+        let [control, _] = events;
+        if control.revents().is_empty() { Err(self.died()) } else { Ok(()) }
     }
 
     fn report(&self) -> Result<GapReport> {

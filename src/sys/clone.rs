@@ -3,11 +3,12 @@
 //! The child is a copy of a process whose locks and buffers it must not trust, so [`gap`] makes raw system
 //! calls only: it allocates nothing, takes no lock and never returns. Its calls, in order:
 //!
-//! 1. join the namespaces that are given by descriptor (and, where that is asked, clone once more: joined
+//! 1. let go of the parent's end of the control socket, with which the parent's death would go unnoticed;
+//! 2. join the namespaces that are given by descriptor (and, where that is asked, clone once more: joined
 //!    pid and user namespaces and a new time namespace only apply to children);
-//! 2. with a new user namespace, wait until the parent has written the id maps, and become 0:0 inside;
-//! 3. put the control socket at its number and mark everything above close-on-exec;
-//! 4. execute the sealed binary.
+//! 3. with a new user namespace, wait until the parent has written the id maps, and become 0:0 inside;
+//! 4. put the control socket at its number and mark everything above close-on-exec;
+//! 5. execute the sealed binary.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -44,6 +45,8 @@ pub struct Child<'a> {
     pub arguments: &'a [CString],
     /// The child's end of the control socket.
     pub control: BorrowedFd<'a>,
+    /// The parent's end, which the child lets go of.
+    pub parent: BorrowedFd<'a>,
     /// The number that the control socket gets; lower ones are inherited, higher ones closed by the exec.
     pub control_number: c_int,
 }
@@ -81,6 +84,7 @@ struct Gap {
     argv: Vec<*const c_char>,
     envp: [*const c_char; 1],
     control: c_int,
+    parent: c_int,
     control_number: c_int,
 }
 
@@ -175,7 +179,7 @@ pub fn clone(child: &Child<'_>) -> Result<Cloned, CallError> {
     Ok(Cloned { pid: pid as i32, pidfd })
 }
 
-/// Makes a child that does nothing but hold new namespaces until it is killed.
+/// Makes a child that does nothing but hold new namespaces until it is killed, or its parent dies.
 ///
 /// # Errors
 /// `clone3(2)`'s.
@@ -187,17 +191,27 @@ pub fn holder(new_namespaces: u64) -> Result<Cloned, CallError> {
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
-    // SAFETY: as in `clone`; the child makes one system call, over and over.
+    let parent = std::process::id() as c_long;
+    // SAFETY: as in `clone`; the child makes only system calls, and ends in one that it makes over and over.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     if pid == 0 {
-        loop {
-            raw(libc::SYS_ppoll, [0; 5]);
-        }
+        hold(parent);
     }
     let pid = check(pid).call(|| format!("clone3(flags {:#x})", args.flags))?;
     // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Cloned { pid: pid as i32, pidfd })
+}
+
+/// A parent that dies before the signal is asked for is nobody's parent by then.
+fn hold(parent: c_long) -> ! {
+    raw(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as c_long, libc::SIGKILL as c_long, 0, 0, 0]);
+    if raw(libc::SYS_getppid, [0; 5]) != parent {
+        exit(1);
+    }
+    loop {
+        raw(libc::SYS_ppoll, [0; 5]);
+    }
 }
 
 impl Gap {
@@ -225,11 +239,14 @@ impl Gap {
             argv,
             envp: [std::ptr::null()],
             control: child.control.as_raw_fd(),
+            parent: child.parent.as_raw_fd(),
             control_number: child.control_number,
         }
     }
 
     fn run(&self) -> ! {
+        // It is open, so there is nothing that could fail.
+        raw(libc::SYS_close, [self.parent as c_long, 0, 0, 0, 0]);
         for &fd in &self.join {
             self.must(1, || raw(libc::SYS_setns, [fd as c_long, 0, 0, 0, 0]));
         }
