@@ -112,6 +112,11 @@ impl Runtime {
         self.home.path().join("state")
     }
 
+    /// The program itself.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The command line for these words.
     pub fn command(&self, words: &[&str]) -> Command {
         let program = self.program.display().to_string();
@@ -132,8 +137,13 @@ impl Runtime {
 
     #[track_caller]
     fn call_into(&self, words: &[&str], capture: &Path) -> Output {
+        self.finish(self.command(words), capture)
+    }
+
+    /// Runs any command to its end, with its output in files of this name.
+    #[track_caller]
+    pub fn finish(&self, mut command: Command, capture: &Path) -> Output {
         let (out, err) = (capture.with_extension("out"), capture.with_extension("err"));
-        let mut command = self.command(words);
         command.stdin(Stdio::null());
         command.stdout(File::create(&out).expect("cannot capture stdout"));
         command.stderr(File::create(&err).expect("cannot capture stderr"));
