@@ -13,7 +13,6 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::oci;
 use crate::plan::caps::CapabilityMasks;
-use crate::plan::namespaces::NamespaceKind;
 use crate::plan::process::{Terminal, User};
 use crate::plan::{Namespaces, Plan, Workload};
 
@@ -105,10 +104,9 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    let pid = found.record.process.map_or(0, |process| process.pid);
     let (child, _) = spawn(Request {
         namespaces: &Namespaces::default(),
-        join: pid_namespace(&plan, pid)?,
+        join: Vec::new(),
         cgroup: into_cgroup,
         oom_score_adj: workload.oom_score_adj,
         preserve_fds: workload.preserve_fds,
@@ -135,22 +133,11 @@ fn running(found: &Found, ignore_paused: bool) -> Result<&super::process::Proces
     }
 }
 
-/// The container's namespaces as flags of `setns(2)`: all but the pid namespace, which only children enter.
+/// The container's namespaces as flags of `setns(2)`.
 fn namespaces(plan: &Plan) -> u32 {
     let joined = plan.namespaces.join.iter().map(|joined| joined.kind);
     let all = plan.namespaces.new.iter().copied().chain(joined);
-    let flags = all.filter(|kind| *kind != NamespaceKind::Pid).fold(0, |flags, kind| flags | kind.flag());
-    u32::try_from(flags).unwrap_or(u32::MAX)
-}
-
-fn pid_namespace(plan: &Plan, pid: i32) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
-    let kind = NamespaceKind::Pid;
-    if !plan.namespaces.is_new(kind) && !plan.namespaces.is_joined(kind) {
-        return Ok(Vec::new());
-    }
-    let file = std::fs::File::open(format!("/proc/{pid}/ns/pid"))
-        .context(|| "cannot open the container's pid namespace".to_owned())?;
-    Ok(vec![(kind, file.into())])
+    u32::try_from(all.fold(0, |flags, kind| flags | kind.flag())).unwrap_or(u32::MAX)
 }
 
 /// The process as asked, with the container's own confinement.

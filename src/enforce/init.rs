@@ -9,6 +9,7 @@ use rustix::process::DumpableBehavior;
 use super::order::{Order, Received, Report, Role, Start, Task};
 use super::receipt::Receipt;
 use super::root::Root;
+use super::steps::join::Joined;
 use super::{INIT, Step, TAIL, steps};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
@@ -61,6 +62,7 @@ pub fn main(control: Option<i32>) -> ExitCode {
     match init.run() {
         Ok(never) => match never {},
         Err(Stopped::ParentGone) => ExitCode::from(125),
+        Err(Stopped::Succeeded) => ExitCode::SUCCESS,
         Err(Stopped::Failed(error, to)) => {
             let code = error.exit_code();
             let report = serde_json::to_vec(&Report::Failed(error)).unwrap_or_default();
@@ -75,6 +77,8 @@ pub fn main(control: Option<i32>) -> ExitCode {
 enum Stopped {
     /// Nobody waits for the container any more.
     ParentGone,
+    /// Its clone goes on in its place.
+    Succeeded,
     /// Something did not work; who is to be told, if not the parent.
     Failed(Error, Option<OwnedFd>),
 }
@@ -91,11 +95,38 @@ impl Init {
         let greeting = [0u8; sys::clone::GapReport::SIZE];
         rustix::io::write(&self.control, &greeting).context(|| "cannot greet the parent".to_owned())?;
         let order = self.receive()?;
+        if let Task::Exec(namespaces, _) = &order.task {
+            self.join(*namespaces)?;
+        }
         let workload = self.enforce(order.task)?;
         self.report_ready()?;
         let starter = self.wait(order.start)?;
         let error = self.become_workload(&workload);
         Err(Stopped::Failed(error, starter))
+    }
+
+    /// Into the container, for an exec.
+    fn join(&mut self, namespaces: u32) -> Result<(), Stopped> {
+        match steps::join::join(namespaces, self)? {
+            Joined::Inside => {}
+            Joined::Successor(pid) => {
+                self.report(&Report::Successor(pid))?;
+                return Err(Stopped::Succeeded);
+            }
+            // The parent has to know whom it hears.
+            Joined::Clone => self.await_word()?,
+        }
+        Ok(steps::session::new_session()?)
+    }
+
+    /// Waits for the byte that lets init go on.
+    fn await_word(&self) -> Result<(), Stopped> {
+        let mut byte = [0u8; 1];
+        let what = || "cannot wait for the parent".to_owned();
+        match sys::socket::read_exact(&self.control, &mut byte).context(what)? {
+            true => Ok(()),
+            false => Err(Stopped::ParentGone),
+        }
     }
 
     fn receive(&mut self) -> Result<Order, Stopped> {
@@ -113,8 +144,7 @@ impl Init {
                 run(INIT, &*plan, self)?;
                 plan.workload
             }
-            Task::Exec(namespaces, workload) => {
-                steps::join::join(namespaces, self)?;
+            Task::Exec(_, workload) => {
                 if workload.terminal.is_some() {
                     steps::console::open_for_exec(&workload, self)?;
                 }
@@ -126,9 +156,13 @@ impl Init {
     }
 
     fn report_ready(&mut self) -> Result<()> {
+        let receipt = std::mem::take(&mut self.receipt);
+        self.report(&Report::Ready(receipt))
+    }
+
+    fn report(&self, report: &Report) -> Result<()> {
         let what = || "cannot report to the parent".to_owned();
-        let report = Report::Ready(std::mem::take(&mut self.receipt));
-        let report = serde_json::to_vec(&report).context(what)?;
+        let report = serde_json::to_vec(report).context(what)?;
         sys::socket::send(&self.control, &report, &[]).context(what)
     }
 
@@ -136,11 +170,7 @@ impl Init {
     fn wait(&mut self, start: Start) -> Result<Option<OwnedFd>, Stopped> {
         match start {
             Start::Go => {
-                let mut byte = [0u8; 1];
-                let what = || "cannot wait for the parent".to_owned();
-                if !sys::socket::read_exact(&self.control, &mut byte).context(what)? {
-                    return Err(Stopped::ParentGone);
-                }
+                self.await_word()?;
                 Ok(None)
             }
             Start::Socket => {

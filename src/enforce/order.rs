@@ -4,6 +4,8 @@
 //! child   8 bytes    the gap's report (sys::clone): a second child's pid, or a failed call
 //! init    8 bytes    zeroes: the sealed binary runs
 //! parent  Order      the plan, with the descriptors that the plan's parts need
+//! init    Report     (exec) Successor: another process goes on as init
+//! parent  1 byte     (exec) to that one: it is known
 //! init    Report     Ready with the receipt, or Failed
 //! parent  1 byte     (start at once) go
 //! init    Report     Failed, or the socket closes: execve has happened
@@ -75,6 +77,8 @@ pub struct Order {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Report {
+    /// The process with this id, as the parent numbers it, goes on; the one that reports ends.
+    Successor(i32),
     /// Everything but seccomp is in force, and read back.
     Ready(Receipt),
     /// It is not, and why.

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -70,8 +70,7 @@ pub fn spawn(request: Request<'_>) -> Result<(Child, Receipt)> {
     }
     child.greet()?;
     child.send_order(request)?;
-    let receipt = child.receive_receipt()?;
-    Ok((child, receipt))
+    child.await_ready()
 }
 
 fn start_child(request: &Request<'_>) -> Result<Child> {
@@ -114,7 +113,7 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
     drop(theirs);
     let first =
         Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), released: false };
-    let child = if twice { first.succeed()? } else { first };
+    let child = if twice { first.second()? } else { first };
     if new_user {
         child.map_ids(request.namespaces, request.privileged)?;
     }
@@ -218,11 +217,16 @@ impl Child {
         self.pidfd.as_fd()
     }
 
-    /// The first child made a second one in its place: ours too, as it was cloned with our parenthood.
-    fn succeed(mut self) -> Result<Child> {
-        let what = || "cannot start the container's init".to_owned();
+    /// The first child of the gap made a second one in its place.
+    fn second(self) -> Result<Child> {
         self.await_report()?;
-        let pid = self.report()?.pid().context(what)?;
+        let pid = self.report()?.pid().context(|| "cannot start the container's init".to_owned())?;
+        self.succeeded_by(pid)
+    }
+
+    /// The child ends, and another goes on: ours too, as it was cloned with our parenthood.
+    fn succeeded_by(mut self, pid: i32) -> Result<Child> {
+        let what = || "cannot start the container's init".to_owned();
         let pid = Pid::from_raw(pid).ok_or("no process id").context(what)?;
         let pidfd = pidfd_open(pid, rustix::process::PidfdFlags::empty())
             .call(|| format!("pidfd_open({})", pid.as_raw_nonzero()))
@@ -233,23 +237,21 @@ impl Child {
         Ok(Child { pid: pid.as_raw_nonzero().get(), pidfd: Rc::new(pidfd), control, released: false })
     }
 
-    /// The second child keeps the socket open when the first one is killed: its death is watched too.
+    /// Waits until the child says something. Its clone may keep the socket open when it is killed, so its death
+    /// is watched too.
     fn await_report(&self) -> Result<()> {
-        let mut events =
+        let what = || "cannot hear the container's init".to_owned();
+        let [control, pidfd] =
             [&self.control, &self.pidfd].map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
-        loop {
-            match poll(&mut events, None) {
+        let ready = |events: &mut [PollFd<'_>], timeout: Option<&Timespec>| loop {
+            match poll(events, timeout) {
                 Err(Errno::INTR) => {}
-                Err(errno) => {
-                    return Err(errno)
-                        .call(|| "poll(control socket)".to_owned())
-                        .context(|| "cannot start the container's init".to_owned());
-                }
-                Ok(_) => break,
+                ready => return ready.call(|| "poll(control socket)".to_owned()).context(what),
             }
-        }
-        let [control, _] = events;
-        if control.revents().is_empty() { Err(self.died()) } else { Ok(()) }
+        };
+        ready(&mut [control.clone(), pidfd], None)?;
+        // What it said before it died counts.
+        if ready(&mut [control], Some(&Timespec::default()))? > 0 { Ok(()) } else { Err(self.died()) }
     }
 
     fn report(&self) -> Result<GapReport> {
@@ -333,9 +335,18 @@ impl Child {
         socket::send(&self.control, &bytes, &borrowed).context(what)
     }
 
-    fn receive_receipt(&self) -> Result<Receipt> {
+    /// Hears that everything is in force, and from whom.
+    fn await_ready(self) -> Result<(Child, Receipt)> {
+        self.await_report()?;
         match self.receive()? {
-            Some(Report::Ready(receipt)) => Ok(receipt),
+            Some(Report::Successor(pid)) => {
+                let child = self.succeeded_by(pid)?;
+                rustix::io::write(&child.control, &[0])
+                    .call(|| "write(control socket)".to_owned())
+                    .context(|| "cannot start the container's init".to_owned())?;
+                child.await_ready()
+            }
+            Some(Report::Ready(receipt)) => Ok((self, receipt)),
             Some(Report::Failed(error)) => Err(error),
             None => Err(self.died()),
         }

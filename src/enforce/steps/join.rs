@@ -6,18 +6,19 @@ use rustix::thread::{
     ThreadNameSpaceType, move_into_thread_name_spaces, set_thread_res_gid, set_thread_res_uid,
 };
 
-use super::{cgroup, session};
+use super::cgroup;
 use crate::enforce::init::Init;
 use crate::enforce::order::Role;
 use crate::error::{Context, Result};
 use crate::plan::namespaces::NamespaceKind;
 use crate::sys::Syscall;
 
-/// Joins the container's cgroup, then all its namespaces in one call; the pid namespace was joined before the
-/// clone, because only children are in it.
-pub fn join(namespaces: u32, init: &mut Init) -> Result<()> {
+/// Joins the container's cgroup, then all its namespaces in one call, and goes on as a child, for only children
+/// are in a joined pid namespace. The workload sees that child and, with `CAP_SYS_PTRACE`, its `/proc/PID/root`,
+/// `exe` and `fd`: by then its root is the container's, its binary the sealed one, and its memory hidden
+/// (CVE-2016-9962, CVE-2019-5736).
+pub fn join(namespaces: u32, init: &mut Init) -> Result<Joined> {
     cgroup::join_received(init)?;
-    session::new_session()?;
     let what = || "cannot join the container's namespaces".to_owned();
     let container = init.received.require(&Role::Container)?;
     let flags = ThreadNameSpaceType::from_bits_retain(namespaces);
@@ -29,5 +30,19 @@ pub fn join(namespaces: u32, init: &mut Init) -> Result<()> {
         set_thread_res_gid(gid, gid, gid).call(|| "setresgid(0)".to_owned()).context(what)?;
         set_thread_res_uid(uid, uid, uid).call(|| "setresuid(0)".to_owned()).context(what)?;
     }
-    Ok(())
+    if u64::from(namespaces) & NamespaceKind::Pid.flag() == 0 {
+        return Ok(Joined::Inside);
+    }
+    let pid = crate::sys::clone::successor().context(what)?;
+    Ok(pid.map_or(Joined::Clone, Joined::Successor))
+}
+
+/// Who returns from [`join`].
+pub enum Joined {
+    /// The process that called it, in all namespaces.
+    Inside,
+    /// The process that called it; its clone, which has this pid, goes on.
+    Successor(i32),
+    /// The clone.
+    Clone,
 }
