@@ -128,7 +128,12 @@ impl Container<'_> {
     fn await_status(&self, wanted: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.status() != wanted {
-            assert!(Instant::now() < deadline, "{} does not become {wanted} but {}", self.id(), self.status());
+            assert!(
+                Instant::now() < deadline,
+                "{} does not become {wanted} but {}",
+                self.id(),
+                self.status()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -260,7 +265,10 @@ fn the_shim_is_killed() {
     let shim = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).expect("its parent");
     let shim: i32 = shim.parse().expect("a process id");
     let name = fs::read_to_string(format!("/proc/{shim}/comm")).expect("its parent runs");
-    assert!(name.starts_with("containerd-shim"), "the container's process is not the shim's child but {name}");
+    assert!(
+        name.starts_with("containerd-shim"),
+        "the container's process is not the shim's child but {name}"
+    );
     let shim = nix::unistd::Pid::from_raw(shim);
     nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).expect("cannot kill the shim");
     container.await_status("GONE");

@@ -17,6 +17,7 @@ mod cgroup;
 mod containerd;
 mod crash;
 mod debian;
+mod escape;
 mod landlock;
 mod lifecycle;
 mod namespaces;

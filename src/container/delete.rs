@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::process::Process;
 use super::state::{Lock, StateDir};
 use super::status::Status;
@@ -34,8 +36,8 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()>
     let id = dir.id();
     let record = match dir.load() {
         Err(error) if error.kind == Kind::NotFound || force => {
-            // Nothing was made before the record; a record that cannot be read names at least our default.
-            cgroup_gone(&format!("/sandrun-{id}"), layout)?;
+            // Nothing was made before the record; one that cannot be read is no reason to leave anything.
+            cgroups(dir, "").iter().try_for_each(|path| cgroup_gone(path, layout))?;
             return dir.remove();
         }
         record => record?,
@@ -56,7 +58,10 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()>
             .signal(SIGKILL)
             .or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
     }
-    cgroup_gone(&record.cgroup, layout)?;
+    match force {
+        true => cgroups(dir, &record.cgroup).iter().try_for_each(|path| cgroup_gone(path, layout))?,
+        false => cgroup_gone(&record.cgroup, layout)?,
+    }
     if let Some(process) = &process
         && !process.wait(PATIENCE)?
     {
@@ -68,6 +73,33 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()>
         .fix("look for a process in state D"));
     }
     dir.remove()
+}
+
+/// The part of a stored plan that names what has to go.
+#[derive(Deserialize)]
+struct StoredCgroup {
+    cgroup: StoredPath,
+}
+
+#[derive(Deserialize)]
+struct StoredPath {
+    path: String,
+}
+
+/// Where the container's cgroup may be, by the record and by the plan: they differ when one of the files is damaged,
+/// and then the one that names the container is right. A path that the plan would not allow is nobody's.
+fn cgroups(dir: &StateDir, recorded: &str) -> Vec<String> {
+    let planned = dir.fetch::<StoredCgroup>("plan.json").map(|stored| stored.cgroup.path);
+    let mut paths = vec![recorded.to_owned(), planned.unwrap_or_default()];
+    paths.retain(|path| crate::plan::cgroup::allowed(path));
+    paths.dedup();
+    if paths.iter().any(|path| path.ends_with(dir.id())) {
+        paths.retain(|path| path.ends_with(dir.id()));
+    }
+    if paths.is_empty() {
+        paths.push(crate::plan::cgroup::default_path(dir.id()));
+    }
+    paths
 }
 
 /// Kills what is left in the cgroup, and removes it.

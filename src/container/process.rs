@@ -37,7 +37,8 @@ impl Process {
     /// Those of `pidfd_open(2)` but for a process that is gone.
     pub fn open(id: ProcessId) -> Result<Option<Self>> {
         let what = || format!("cannot open process {}", id.pid);
-        let pid = Pid::from_raw(id.pid).ok_or("no process id").context(what)?;
+        // A number that no process has is that of none, whoever wrote it.
+        let Some(pid) = Pid::from_raw(id.pid.max(0)) else { return Ok(None) };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Err(Errno::SRCH) => return Ok(None),
             pidfd => pidfd.call(|| format!("pidfd_open({})", id.pid)).context(what)?,

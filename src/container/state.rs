@@ -123,8 +123,10 @@ impl StateDir {
         let dir = open_dir(&root, id)
             .call(|| format!("openat({id:?})"))
             .context(|| format!("cannot create container {id}"))?;
-        lock(&dir, id)?;
-        Ok(Self { dir, root, id: id.to_owned() })
+        let made = Self { dir, root, id: id.to_owned() };
+        // A `delete --force` may have been faster than our lock.
+        made.lock_again()?;
+        Ok(made)
     }
 
     /// Opens the directory of a container that exists.

@@ -104,6 +104,20 @@ impl Root {
     }
 }
 
+impl Root {
+    /// The same, where no link may lie on the path: what is mounted there is not to land anywhere else
+    /// (CVE-2025-52565).
+    ///
+    /// # Errors
+    /// As [`Root::make_file`]; ELOOP for a link.
+    pub fn make_plain_file(&self, path: &str) -> Result<OwnedFd> {
+        self.make_file(path)?;
+        self.open_plain(path, OFlags::PATH)
+            .context(|| format!("cannot open {path} in the root filesystem"))
+            .map_err(|error| error.fix(format!("{path} must not be a link, nor in a directory that is one")))
+    }
+}
+
 /// The directory and the last name of an absolute path.
 pub fn split(path: &str) -> (&str, &str) {
     match path.rsplit_once('/') {

@@ -295,7 +295,14 @@ fn default_mappings(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut 
     notes.change("linux.uidMappings", format!("the container's root is user {euid}"));
 }
 
+/// Lines in `uid_map` (Linux 4.15).
+const MOST_MAPPINGS: usize = 340;
+
 fn check_mappings(name: &str, list: &[LinuxIdMapping]) -> Vec<Error> {
+    if list.len() > MOST_MAPPINGS {
+        let why = format!("the kernel takes {MOST_MAPPINGS} (user_namespaces(7)), these are {}", list.len());
+        return vec![Error::new(Kind::Invalid, "too many id mappings", why).at(format!("linux.{name}"))];
+    }
     let mut errors = Vec::new();
     let end = |first: u32, size: u32| u64::from(first) + u64::from(size);
     for (i, mapping) in list.iter().enumerate() {

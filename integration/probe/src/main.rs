@@ -5,6 +5,7 @@
 mod cgroup;
 mod errno;
 mod gates;
+mod hunt;
 mod identity;
 mod json;
 mod load;
@@ -27,7 +28,7 @@ identity           status, caps, namespaces, rlimits
 surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
 attempts           gates [NAME...], syscall NAME [INTEGER...]
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
-                   connect-abstract NAME, listen-abstract NAME
+                   connect-abstract NAME, listen-abstract NAME, hunt SECONDS PATH, writable DIR
 load               forkbomb N, eat MIB
 behaviour          sleep SECONDS, exit CODE, kill-self SIGNAL, tty [--winch]
 ";
@@ -74,6 +75,8 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["landlock-escape", path] => reach::every_way_to(path),
         ["connect-abstract", name] => reach::connect_abstract(name),
         ["listen-abstract", name] => reach::listen_abstract(name),
+        ["hunt", seconds, path] => hunt::hunt(seconds.parse().ok()?, path),
+        ["writable", dir] => hunt::writable_below(dir),
         ["forkbomb", count] => load::fork_bomb(count.parse().ok()?),
         ["eat", mib] => load::eat(mib.parse().ok()?),
         ["sleep", seconds] => load::sleep(seconds.parse().ok()?),

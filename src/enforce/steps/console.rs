@@ -27,7 +27,7 @@ pub fn open(plan: &Plan, init: &mut Init) -> Result<()> {
     let slave = connect(terminal, init)?;
     let what = || "cannot put the terminal on /dev/console".to_owned();
     let root = init.root()?;
-    let console = root.make_file("/dev/console")?;
+    let console = root.make_plain_file("/dev/console")?;
     let tree = clone_tree(&slave, Path::new(""), false).context(what)?;
     attach(tree, console).context(what)
 }

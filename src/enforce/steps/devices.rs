@@ -62,13 +62,13 @@ fn one(plan: &Plan, root: &Root, device: &Device, bind: Option<OwnedFd>) -> Resu
     let parent = root.make_dir(parent)?;
     // In a user namespace nobody may make nodes; the host's are bound instead.
     if let Some(tree) = bind {
-        return attach(tree, root.make_file(&device.path)?).context(|| "cannot bind it".to_owned());
+        return attach(tree, root.make_plain_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }
     if plan.namespaces.has_user() && device.kind != DeviceKind::Fifo {
         let source = crate::enforce::root::host(device.path.as_ref(), false)
             .context(|| "cannot bind it".to_owned())?;
         let tree = clone_tree(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
-        return attach(tree, root.make_file(&device.path)?).context(|| "cannot bind it".to_owned());
+        return attach(tree, root.make_plain_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }
     match mknodat(&parent, name, file_type(device), Mode::from_raw_mode(device.mode), number(device)) {
         Err(Errno::EXIST) => return expect_same(&parent, name, device),

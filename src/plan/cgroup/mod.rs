@@ -23,6 +23,7 @@ pub use device_program::compile as device_program;
 pub use devices::{Access, DeviceGate, DeviceKind, DeviceNode, DeviceRule, Devices};
 use draft::Draft;
 pub use layout::{Hierarchy, Layout, Unified, Version};
+pub use path::{allowed, default_path};
 
 /// What the caller asks for.
 #[derive(Debug, Clone, Copy, Default)]

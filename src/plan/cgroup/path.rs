@@ -11,7 +11,7 @@ const LONGEST_PATH: usize = 3072;
 pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
     let path = match path {
         Some(path) if !path.is_empty() => path.to_owned(),
-        _ => format!("/sandrun-{id}"),
+        _ => default_path(id),
     };
     let components = path.strip_prefix('/').unwrap_or(&path);
     let reason = components.split('/').find_map(fault).or_else(|| {
@@ -23,6 +23,16 @@ pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
             .at(AT)
             .fix("name a cgroup below the root of the hierarchy, such as /sandrun/web")),
     }
+}
+
+/// Where the cgroup of a container is that asks for no path.
+pub fn default_path(id: &str) -> String {
+    format!("/sandrun-{id}")
+}
+
+/// Whether [`resolve`] could have made this path.
+pub fn allowed(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|components| components.split('/').all(|name| fault(name).is_none()))
 }
 
 /// What is wrong with one component.
