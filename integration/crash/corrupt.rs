@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::support::{Bundle, Runtime, is_root, leaks};
 
+/// How many damages of each kind are tried.
+const ROUNDS: usize = 24;
+
 /// A running container whose cgroup has another path than the default.
 fn running(runtime: &Runtime) -> Bundle {
     let bundle = Bundle::shell("sleep 60 & sleep 60 & wait");
@@ -18,7 +21,7 @@ fn running(runtime: &Runtime) -> Bundle {
 
 #[track_caller]
 fn damage(change: impl Fn(usize, &mut Vec<u8>)) {
-    for round in 0..24 {
+    for round in 0..ROUNDS {
         let runtime = Runtime::sandrun();
         let bundle = running(&runtime);
         let file = runtime.root().join(&bundle.id).join("state.json");
@@ -36,14 +39,14 @@ fn damage(change: impl Fn(usize, &mut Vec<u8>)) {
 #[test]
 fn the_state_is_cut_short() {
     skip_unless!(is_root(), "needs root");
-    damage(|round, text| text.truncate(text.len() * round / 24));
+    damage(|round, text| text.truncate(text.len() * round / ROUNDS));
 }
 
 #[test]
 fn a_bit_of_the_state_is_wrong() {
     skip_unless!(is_root(), "needs root");
     damage(|round, text| {
-        let at = text.len() * round / 24;
+        let at = text.len() * round / ROUNDS;
         text[at] ^= 1 << (round % 8);
     });
 }

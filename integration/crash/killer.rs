@@ -68,6 +68,7 @@ pub fn kill_at(command: &Command, victim: Victim, number: usize, output: &Path) 
 }
 
 /// Starts the command behind a shell that waits until it is traced.
+#[expect(clippy::zombie_processes, reason = "`kill_at` waits for it, with those that it traces")]
 fn start(command: &Command, output: &Path) -> Pid {
     let mut shell = Command::new("sh");
     shell.args(["-c", "read _ && exec \"$@\" </dev/null", "sh"]).arg(command.get_program());

@@ -77,7 +77,7 @@ fn exec_shows_neither_the_binary_nor_the_host() {
     let seen = answer(&runtime, &bundle);
     assert!(seen["seen"].as_i64() > Some(0), "it saw nobody: {seen}");
     for way in ["binary", "root", "descriptor"] {
-        // The workload's own program, started by exec, is writable for it: the probe in its own root filesystem is text-busy.
+        // The program of the exec is the hunter's own, which cannot be written while it runs.
         assert_eq!(seen[way], 0, "{way}: {seen}");
     }
     assert!(fs::read(runtime.program()).expect("cannot read our binary") == before, "our binary was changed");
