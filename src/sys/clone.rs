@@ -1,6 +1,6 @@
 //! `clone3(2)`, and the only code that runs between it and `execveat(2)`.
 //!
-//! The child is a copy of a process whose locks and buffers it must not trust, so [`gap`] makes raw system
+//! The child is a copy of a process whose locks and buffers it must not trust, so the gap makes raw system
 //! calls only: it allocates nothing, takes no lock and never returns. Its calls, in order:
 //!
 //! 1. join the namespaces that are given by descriptor (and, where that is asked, clone once more: joined
