@@ -96,6 +96,7 @@ fn check_version(value: &Value) -> Result<(u32, u32)> {
 /// Turns what the specification allows, and the typed form rejects, into what it accepts.
 fn adapt(value: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
+    take_foreign(value, &mut unknown);
     if let Some(process) = value.get_mut("process").and_then(Value::as_object_mut) {
         process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::new()));
         process.entry("cwd").or_insert_with(|| Value::String(String::new()));
@@ -114,6 +115,23 @@ fn adapt(value: &mut Value) -> Vec<String> {
         }
     }
     unknown
+}
+
+/// Fields that the typed form has and that mean nothing on Linux, or anywhere.
+fn take_foreign(value: &mut Value, unknown: &mut Vec<String>) {
+    let foreign = [
+        ("", "uidMappings", "uidMappings"),
+        ("", "gidMappings", "gidMappings"),
+        ("/process", "commandLine", "process.commandLine"),
+        ("/process/user", "username", "process.user.username"),
+    ];
+    for (object, field, path) in foreign {
+        if let Some(object) = value.pointer_mut(object).and_then(Value::as_object_mut)
+            && object.remove(field).is_some()
+        {
+            unknown.push(path.to_owned());
+        }
+    }
 }
 
 /// A capability that this version has no name for cannot be given; the container runs without it.
@@ -153,7 +171,15 @@ fn typed<T: DeserializeOwned>(value: Value, prefix: &str, unknown: &mut Vec<Stri
     })
 }
 
-/// `serde_ignored` writes an optional value as `?` in the path.
+/// `serde_ignored` writes an optional value as `?` in the path, and the third of a list as `.2`.
 fn plain(path: &str) -> String {
-    path.split('.').filter(|part| *part != "?").collect::<Vec<_>>().join(".")
+    let mut plain = String::new();
+    for part in path.split('.').filter(|part| *part != "?") {
+        match part.parse::<usize>() {
+            Ok(index) => plain.push_str(&format!("[{index}]")),
+            Err(_) if plain.is_empty() => plain.push_str(part),
+            Err(_) => plain.extend([".", part]),
+        }
+    }
+    plain
 }
