@@ -40,8 +40,19 @@ pub fn load(bundle: &Path) -> Result<Config> {
             .fix("give the directory of a bundle with --bundle, or write a config.json with `sandrun spec`"),
         _ => error,
     })?;
+    parse(&text).map_err(|error| match error.at {
+        None => Error { what: format!("{} is not valid JSON", path.display()), ..error },
+        Some(_) => error,
+    })
+}
+
+/// Reads the text of a `config.json`.
+///
+/// # Errors
+/// `Invalid`, with the place of what is wrong in it; without one when it is not JSON at all.
+pub fn parse(text: &str) -> Result<Config> {
     let mut value: Value =
-        serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
+        serde_json::from_str(text).context(|| "config.json is not valid JSON".to_owned())?;
     let version = check_version(&value)?;
     let pids_limit = value.pointer("/linux/resources/pids/limit").and_then(Value::as_i64);
     let pids_limit = pids_limit.filter(|&limit| limit != 0 || version >= (1, 3));

@@ -169,7 +169,6 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
-    let Some(cgroup) = cgroup else { return Err(refused(input.id, notes.refusals)) };
     mounts::locate_cgroups(&mut mounts, &input.host.cgroup, &cgroup.path);
     let mut plan = Plan {
         version: VERSION,
@@ -267,7 +266,7 @@ fn tighten_paths(plan: &mut Plan, notes: &mut Notes) {
 /// Processes a container may have unless it says otherwise; the limit that podman has proven in the field.
 const DEFAULT_PIDS_LIMIT: i64 = 2048;
 
-fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> Option<cgroup::Cgroup> {
+fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> cgroup::Cgroup {
     let linux = input.config.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).map(|path| path.to_string_lossy());
     let nodes: Vec<_> = devices.iter().filter_map(Device::as_cgroup_node).collect();
@@ -284,11 +283,13 @@ fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> O
             for ignored in &cgroup.ignored {
                 notes.change(&ignored.at, format!("has no effect here: {}", ignored.why));
             }
-            Some(cgroup)
+            cgroup
         }
         Err(refusals) => {
             notes.refusals.extend(refusals);
-            None
+            let devices =
+                cgroup::Devices { gate: cgroup::DeviceGate::None, rules: Vec::new(), list: Vec::new() };
+            cgroup::Cgroup { path: String::new(), settings: Vec::new(), devices, ignored: Vec::new() }
         }
     }
 }
@@ -358,3 +359,6 @@ fn check_sysctl(plan: &Plan, name: &str) -> Option<Error> {
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
