@@ -89,7 +89,8 @@ fn every_unsafe_block_says_why_it_is_sound() {
     let mut blocks = 0;
     for source in below("src/sys") {
         let lines: Vec<&str> = source.text.lines().collect();
-        for number in lines_with(&source.code, "unsafe") {
+        let places = ["unsafe {", "unsafe impl"].map(|word| lines_with(&source.code, word)).concat();
+        for number in places {
             let above = &lines[number.saturating_sub(6)..number];
             assert!(above.iter().any(|line| line.contains("// SAFETY: ")), "{}:{number}", source.path);
             blocks += 1;

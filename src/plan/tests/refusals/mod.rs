@@ -313,6 +313,19 @@ fn fields_that_this_version_does_not_have_are_refused_by_name() {
 }
 
 #[test]
+fn deciding_calls_elsewhere() {
+    let seccomp = json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent",
+        "syscalls": [{ "names": ["mount"], "action": "SCMP_ACT_NOTIFY" }] });
+    check([(
+        "/linux/seccomp",
+        seccomp,
+        "linux.seccomp.listenerPath",
+        Unsupported,
+        "SCMP_ACT_NOTIFY is not supported",
+    )]);
+}
+
+#[test]
 fn all_refusals_come_at_once() {
     let mut config = good();
     config["process"] =
