@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// From the root of the repository: `src/plan/mod.rs`.
     pub path: String,
-    /// As it is.
-    pub text: String,
     /// Comments, texts and `#[cfg(test)]` items blanked out, lines kept.
     pub code: String,
 }
@@ -23,7 +21,7 @@ pub fn below(dir: &str) -> Vec<Source> {
     let relative = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
-        Source { path: relative(&path), code: without_tests(&without_texts(&text)), text }
+        Source { path: relative(&path), code: without_tests(&without_texts(&text)) }
     };
     paths.into_iter().map(read).collect()
 }
