@@ -19,6 +19,7 @@ mod landlock;
 mod lifecycle;
 mod namespaces;
 mod peers;
+mod propagation;
 mod rootfs;
 mod seccomp;
 mod tty;

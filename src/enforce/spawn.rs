@@ -111,8 +111,13 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
     };
     let cloned = clone::clone(&description).context(what).map_err(explain_clone)?;
     drop(theirs);
-    let first =
-        Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), greeted: false, released: false };
+    let first = Child {
+        pid: cloned.pid,
+        pidfd: Rc::new(cloned.pidfd),
+        control: Rc::new(ours),
+        greeted: false,
+        released: false,
+    };
     let child = if twice { first.succeed()? } else { first };
     if new_user {
         child.map_ids(request.namespaces, request.privileged)?;
@@ -231,7 +236,13 @@ impl Child {
         self.reap();
         self.released = true;
         let control = Rc::clone(&self.control);
-        Ok(Child { pid: pid.as_raw_nonzero().get(), pidfd: Rc::new(pidfd), control, greeted, released: false })
+        Ok(Child {
+            pid: pid.as_raw_nonzero().get(),
+            pidfd: Rc::new(pidfd),
+            control,
+            greeted,
+            released: false,
+        })
     }
 
     fn report(&self) -> Result<GapReport> {
