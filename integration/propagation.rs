@@ -76,7 +76,7 @@ fn what_a_container_mounts_stays_inside() {
     for user_namespace in [false, true] {
         let runtime = Runtime::at_level("oci").wrapped(SHARED_HOST);
         let (container, host) = counts(&runtime, &attack(ATTACK, user_namespace));
-        assert!(container >= 4, "the container could mount: {container} (user namespace: {user_namespace})");
+        assert!(container >= 4, "the container could mount {container} (user namespace: {user_namespace}), {}", runtime.run(&attack(ATTACK, user_namespace)));
         assert_eq!(host, 0, "mounts that reached the host (user namespace: {user_namespace})");
     }
 }
