@@ -20,6 +20,7 @@ pub const OCI_VERSION: &str = "1.3.0";
 const LARGEST: u64 = 16 << 20;
 
 /// A configuration, and what in it is not known.
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The typed configuration.
     pub spec: Spec,
@@ -41,8 +42,15 @@ pub fn load(bundle: &Path) -> Result<Config> {
         }
         _ => error,
     })?;
-    let mut value: Value = serde_json::from_str(&text)
-        .context(|| format!("{} is not valid JSON", path.display()))?;
+    let value = serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
+    from_value(value)
+}
+
+/// Reads a configuration that is in no file.
+///
+/// # Errors
+/// `Invalid` with the place of what is wrong in it.
+pub fn from_value(mut value: Value) -> Result<Config> {
     let version = check_version(&value)?;
     let pids_limit = value.pointer("/linux/resources/pids/limit").and_then(Value::as_i64);
     let pids_limit = pids_limit.filter(|&limit| limit != 0 || version >= (1, 3));

@@ -52,6 +52,7 @@ impl Bundle {
         Ok(Wish {
             id: id.to_owned(),
             bundle,
+            config: None,
             root: global.root(),
             level: global.level,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),

@@ -9,6 +9,7 @@ mod kill;
 mod list;
 mod ps;
 mod run;
+mod spec;
 mod start;
 mod state;
 mod terminal;
@@ -57,7 +58,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     systemd_cgroup: bool,
     /// Accepted for callers of runc: what an ordinary user may do is found out
-    #[arg(long, global = true, value_name = "true|false|auto", hide = true)]
+    #[arg(long, value_name = "true|false|auto", hide = true)]
     rootless: Option<String>,
     /// How much to confine: oci, baseline or strict [default: baseline]
     #[arg(long, global = true, value_name = "LEVEL")]
@@ -82,6 +83,7 @@ enum Command {
     List(list::Arguments),
     Ps(ps::Arguments),
     Run(run::Arguments),
+    Spec(spec::Arguments),
     Start(start::Arguments),
     State(state::Arguments),
 }
@@ -122,6 +124,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::List(arguments) => list::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),
+        Command::Spec(arguments) => spec::run(global, &arguments),
         Command::Start(arguments) => start::run(global, &arguments),
         Command::State(arguments) => state::run(global, &arguments),
     }

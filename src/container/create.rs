@@ -28,8 +28,10 @@ use crate::sys::mount::clone_tree;
 pub struct Wish {
     /// The container's id.
     pub id: String,
-    /// The bundle's directory.
+    /// The bundle's directory; relative paths in the configuration start here.
     pub bundle: PathBuf,
+    /// The configuration; absent for `config.json` of the bundle.
+    pub config: Option<oci::Config>,
     /// Where containers are kept.
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
@@ -118,7 +120,14 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
 }
 
 fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
-    let config = oci::load(&wish.bundle)?;
+    let loaded;
+    let config = match &wish.config {
+        Some(config) => config,
+        None => {
+            loaded = oci::load(&wish.bundle)?;
+            &loaded
+        }
+    };
     let level = level(wish.level, config.spec.annotations().as_ref())?;
     plan::resolve(&plan::Input {
         id: &wish.id,
@@ -172,7 +181,7 @@ fn check_console(plan: &Plan, console: &Console) -> Result<()> {
 fn build(
     wish: &mut Wish,
     host: &Host,
-    plan: Plan,
+    mut plan: Plan,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
@@ -181,11 +190,17 @@ fn build(
     dir.save(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
-    let (cgroup, devices) =
-        make_cgroup(&plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let cgroup = make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    if cgroup.is_none() {
+        made.cgroup = false;
+        record.cgroup.clear();
+        dir.store("plan.json", &plan)?;
+    }
     let mut descriptors = open_host_objects(&plan, host)?;
-    let into_cgroup = cgroup.unified();
-    descriptors.extend(cgroup.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
+    if let Some((dirs, _)) = &cgroup {
+        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    }
     if start == Start::Socket {
         descriptors.push((Role::StartSocket, start_socket(dir)?));
     }
@@ -206,7 +221,11 @@ fn build(
         task: Task::Create(Box::new(plan.clone())),
     })?;
     record.process = Some(identify(child.pid())?);
-    let mut receipt = read_back(&plan, &cgroup, devices, &child)?;
+    let mut receipt = Receipt::default();
+    namespaces(&plan, &child, &mut receipt)?;
+    if let Some((dirs, devices)) = cgroup {
+        limits(&plan, &dirs, devices, &mut receipt);
+    }
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
     dir.save(record)?;
@@ -217,12 +236,18 @@ fn build(
     Ok((child, receipt))
 }
 
-/// With everything in force before the first process is in it.
-fn make_cgroup(plan: &Plan, host: &Host) -> Result<(Dirs, Restricted)> {
-    let dirs = cgroup::create(&plan.cgroup, &host.cgroup)?;
+/// With everything in force before the first process is in it. An ordinary user who may make no cgroup goes on
+/// without, if `config.json` needs none.
+fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
+    let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
+        Err(error) if error.kind == Kind::Unsupported && !host.is_privileged() => {
+            return plan.give_up_cgroup(&error.why).map(|()| None);
+        }
+        dirs => dirs?,
+    };
     cgroup::apply(&dirs, &plan.cgroup.settings)?;
     let devices = cgroup::restrict(&dirs, &plan.cgroup.devices)?;
-    Ok((dirs, devices))
+    Ok(Some((dirs, devices)))
 }
 
 /// Host paths are opened here, with the caller's rights and before the child can be raced; a caller that may
@@ -335,10 +360,8 @@ pub(super) fn console_socket(console: &mut Console) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// What the host's side can confirm: cgroup values and namespaces.
-fn read_back(plan: &Plan, cgroup: &Dirs, devices: Restricted, child: &Child) -> Result<Receipt> {
-    let mut receipt = Receipt::default();
-    namespaces(plan, child, &mut receipt)?;
+/// What the kernel says of the cgroup's values.
+fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &mut Receipt) {
     let outcomes = cgroup::verify(cgroup, &plan.cgroup.settings);
     let missing: Vec<String> = outcomes
         .iter()
@@ -359,7 +382,6 @@ fn read_back(plan: &Plan, cgroup: &Dirs, devices: Restricted, child: &Child) -> 
         Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
         Restricted::Not(why) => receipt.add("devices", State::Absent, why),
     }
-    Ok(receipt)
 }
 
 /// A namespace that should be new must not be ours.

@@ -18,7 +18,7 @@ mod path;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 pub use device_program::compile as device_program;
 pub use devices::{Access, DeviceGate, DeviceKind, DeviceNode, DeviceRule, Devices};
 use draft::Draft;
@@ -43,10 +43,10 @@ pub struct Request<'a> {
 }
 
 /// The cgroup of one container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cgroup {
-    /// From the root of each hierarchy, with a leading slash: `/sandrun-web`.
+    /// From the root of each hierarchy, with a leading slash: `/sandrun-web`. Empty for a container without.
     pub path: String,
     /// The limits: the files to write, in order. Those of the devices are apart, because an update of a
     /// running container changes limits only.
@@ -146,6 +146,25 @@ pub fn resolve(request: &Request<'_>, layout: &Layout) -> Result<Cgroup, Vec<Err
     } else {
         Err(draft.errors)
     }
+}
+
+/// What of a cgroup a container cannot go on without, because `config.json` asks for it.
+pub(super) fn indispensable(cgroup: &Cgroup, id: &str, why: &str) -> Vec<Error> {
+    let mut errors: Vec<Error> = Vec::new();
+    if cgroup.path != path::default(id) {
+        errors.push(Error::new(Kind::Unsupported, format!("cannot make the cgroup {}", cgroup.path), why)
+            .at("linux.cgroupsPath")
+            .fix("remove the field, or name a cgroup that is delegated to this user"));
+    }
+    for setting in &cgroup.settings {
+        let Some(at) = &setting.at else { continue };
+        if errors.iter().all(|error| error.at.as_ref() != Some(at)) {
+            errors.push(Error::new(Kind::Unsupported, "a limit that cannot be applied", why)
+                .at(at)
+                .fix("remove it, or name a cgroup that is delegated to this user in linux.cgroupsPath"));
+        }
+    }
+    errors
 }
 
 #[cfg(test)]
