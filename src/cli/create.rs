@@ -60,6 +60,7 @@ impl Bundle {
                 keep_keyring: self.no_new_keyring,
                 preserve_fds: self.preserve_fds + inherited_sockets(),
                 no_pivot: self.no_pivot,
+                sealed_root: false,
             },
             pid_file: self.pid_file.clone(),
         })

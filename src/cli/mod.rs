@@ -13,6 +13,7 @@ mod spec;
 mod start;
 mod state;
 mod terminal;
+mod tryout;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +87,7 @@ enum Command {
     Spec(spec::Arguments),
     Start(start::Arguments),
     State(state::Arguments),
+    Try(tryout::Arguments),
 }
 
 /// Runs the program named on the command line.
@@ -127,6 +129,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Spec(arguments) => spec::run(global, &arguments),
         Command::Start(arguments) => start::run(global, &arguments),
         Command::State(arguments) => state::run(global, &arguments),
+        Command::Try(arguments) => tryout::run(global, &arguments),
     }
 }
 

@@ -111,9 +111,9 @@ impl Plan {
                 .at("linux.namespaces")
                 .fix("add {\"type\": \"pid\"}"));
         }
-        self.absent.push(Absent { layer: "cgroup".to_owned(), why: format!("no limits; {why}") });
-        let devices = "no cgroup to hold a list; in a user namespace no device can be made";
-        self.absent.push(Absent { layer: "devices".to_owned(), why: devices.to_owned() });
+        // In a user namespace no device node can be made, so the list of devices is not missed.
+        let why = format!("no limits on memory, CPU and processes: {why}; run as root, or in a delegated cgroup");
+        self.absent.push(Absent { layer: "cgroup".to_owned(), why });
         self.cgroup = cgroup::Cgroup { ignored: std::mem::take(&mut self.cgroup.ignored), ..Default::default() };
         for mount in &mut self.mounts {
             if let mounts::Source::Cgroup { views } = &mut mount.source {
@@ -153,6 +153,9 @@ pub struct Options {
     pub preserve_fds: u32,
     /// Do not use `pivot_root(2)` (`--no-pivot`), for a root filesystem on a ramdisk.
     pub no_pivot: bool,
+    /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
+    /// from before the container's mounts are made: for a root filesystem that is the host's.
+    pub sealed_root: bool,
 }
 
 /// What the parts of a plan add to it beside their own value.

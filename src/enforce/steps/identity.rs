@@ -26,7 +26,10 @@ pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
         result => result
             .call(|| format!("setgroups({:?})", user.additional_gids))
             .context(what)
-            .map_err(|error| error.at("process.user.additionalGids"))?,
+            .map_err(|error| {
+                let error = error.at("process.user.additionalGids");
+                error.fix("without root only the caller's own groups are there: remove the field")
+            })?,
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_res_gid(gid, gid, gid)
