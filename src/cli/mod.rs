@@ -13,6 +13,8 @@ mod spec;
 mod start;
 mod state;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod tryout;
 
 use std::path::PathBuf;

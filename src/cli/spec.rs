@@ -46,3 +46,6 @@ fn write(path: &std::path::Path, text: &str) -> Result<()> {
     };
     file.write_all(text.as_bytes()).context(what)
 }
+
+#[cfg(test)]
+mod tests;
