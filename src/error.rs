@@ -134,7 +134,6 @@ macro_rules! cause_from {
 
 cause_from! {
     crate::sys::CallError => Kind::Failed,
-    pathrs::error::Error => Kind::Failed,
     rustix::io::Errno => Kind::Failed,
     nix::errno::Errno => Kind::Failed,
     serde_json::Error => Kind::Invalid,

@@ -2,10 +2,10 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cgroup;
 pub mod cli;
 pub mod container;
 pub mod enforce;
-pub mod cgroup;
 pub mod error;
 pub mod host;
 pub mod level;

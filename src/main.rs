@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use sandrun::{cli, enforce};
 
+#[global_allocator]
+static ALLOCATOR: sandrun::sys::alloc::Bump = sandrun::sys::alloc::Bump::new();
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     if arguments.next().is_some_and(|name| name == enforce::init::NAME) {

@@ -37,9 +37,8 @@ pub struct Config {
 pub fn load(bundle: &Path) -> Result<Config> {
     let path = bundle.join("config.json");
     let text = read(&path).map_err(|error| match error.kind {
-        Kind::NotFound => {
-            error.fix("give the directory of a bundle with --bundle, or write a config.json with `sandrun spec`")
-        }
+        Kind::NotFound => error
+            .fix("give the directory of a bundle with --bundle, or write a config.json with `sandrun spec`"),
         _ => error,
     })?;
     let value = serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
@@ -75,8 +74,9 @@ pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
 
 fn read(path: &Path) -> Result<String> {
     let what = || format!("cannot read {}", path.display());
-    let mut text = String::new();
     let file = File::open(path).context(what)?;
+    let size = file.metadata().context(what)?.len().min(LARGEST);
+    let mut text = String::with_capacity(size as usize + 1);
     file.take(LARGEST + 1).read_to_string(&mut text).context(what)?;
     if text.len() as u64 > LARGEST {
         return Err(Error::new(Kind::Invalid, what(), format!("it is larger than {LARGEST} bytes")));
@@ -88,7 +88,8 @@ fn read(path: &Path) -> Result<String> {
 fn check_version(value: &Value) -> Result<(u32, u32)> {
     let error = |why: &str| Error::new(Kind::Invalid, "cannot use config.json", why).at("ociVersion");
     let Some(version) = value.get("ociVersion").and_then(Value::as_str) else {
-        return Err(error("it is missing").fix(format!("set it to the version you wrote it for, such as {OCI_VERSION}")));
+        return Err(error("it is missing")
+            .fix(format!("set it to the version you wrote it for, such as {OCI_VERSION}")));
     };
     let mut numbers = version.split(['.', '-', '+']);
     let [major, minor, patch] = [(); 3].map(|()| numbers.next().and_then(|part| part.parse::<u32>().ok()));
@@ -150,7 +151,9 @@ fn rename_scheduler_flags(flags: &mut Value) {
 fn typed<T: DeserializeOwned>(value: Value, prefix: &str, unknown: &mut Vec<String>) -> Result<T> {
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let result = serde_ignored::deserialize(tracked, |path| unknown.push(format!("{prefix}{}", plain(&path.to_string()))));
+    let result = serde_ignored::deserialize(tracked, |path| {
+        unknown.push(format!("{prefix}{}", plain(&path.to_string())))
+    });
     result.map_err(|error: serde_json::Error| {
         let path = track.path().to_string();
         Error::new(Kind::Invalid, "cannot use config.json", error.to_string()).at(format!("{prefix}{path}"))

@@ -58,7 +58,8 @@ fn table(found: &[Found]) {
 
 /// Columns as wide as their widest cell, with spaces between.
 pub(super) fn print<const N: usize>(rows: &[[String; N]]) {
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in rows {
         let cells: Vec<String> =

@@ -5,9 +5,12 @@
 
 mod create;
 mod delete;
+mod exec;
 mod kill;
 mod list;
+mod pause;
 mod ps;
+mod resume;
 mod run;
 mod spec;
 mod start;
@@ -30,8 +33,10 @@ use crate::log::{Format, Log};
 /// Run containers that are confined by default.
 #[derive(Debug, Parser)]
 #[command(name = "sandrun", disable_version_flag = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: the program's own, 128+N if signal N ended it, 125 for an error of sandrun, \
-    126 if the program cannot be executed, 127 if it is not found, 78 if policy refuses.")]
+#[command(
+    after_help = "Exit codes: the program's own, 128+N if signal N ended it, 125 for an error of sandrun, \
+    126 if the program cannot be executed, 127 if it is not found, 78 if policy refuses."
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -82,9 +87,12 @@ impl Global {
 enum Command {
     Create(create::Arguments),
     Delete(delete::Arguments),
+    Exec(exec::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
+    Pause(pause::Arguments),
     Ps(ps::Arguments),
+    Resume(resume::Arguments),
     Run(run::Arguments),
     Spec(spec::Arguments),
     Start(start::Arguments),
@@ -94,6 +102,7 @@ enum Command {
 
 /// Runs the program named on the command line.
 pub fn main() -> ExitCode {
+    crate::sys::process::die_of_closed_pipes();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -124,8 +133,11 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),
+        Command::Exec(arguments) => exec::run(global, arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
+        Command::Pause(arguments) => pause::run(global, &arguments),
+        Command::Resume(arguments) => resume::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),
         Command::Spec(arguments) => spec::run(global, &arguments),

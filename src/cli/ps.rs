@@ -54,7 +54,11 @@ fn table(pids: &[i32], options: &[String]) -> Result<()> {
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();
     let header = lines.next().unwrap_or_default();
-    let column = header.split_whitespace().position(|title| title == "PID").ok_or("its output has no column PID").context(what)?;
+    let column = header
+        .split_whitespace()
+        .position(|title| title == "PID")
+        .ok_or("its output has no column PID")
+        .context(what)?;
     println!("{header}");
     for line in lines {
         let pid = line.split_whitespace().nth(column).and_then(|pid| pid.parse::<i32>().ok());

@@ -90,7 +90,8 @@ fn detached(wish: &mut Wish) -> Result<()> {
 
 /// Runs the program; if it cannot be run, nothing of the container is left.
 fn go(created: &Created) -> Result<()> {
-    let run = created.child.go().and_then(|()| started(&created.dir, &created.record));
+    let run =
+        created.child.go().and_then(|()| started(&created.dir, &created.record, created.receipt.clone()));
     run.map_err(|error| match delete_locked(&created.dir, true) {
         Ok(()) => error,
         Err(second) => Error { why: format!("{}; and then: {second}", error.why), ..error },

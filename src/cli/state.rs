@@ -16,7 +16,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let found = find(&global.root(), &arguments.id, Lock::None)?;
-    let text = serde_json::to_string_pretty(&found.state(true)).context(|| "cannot print the state".to_owned())?;
+    let text =
+        serde_json::to_string_pretty(&found.state(true)).context(|| "cannot print the state".to_owned())?;
     println!("{text}");
     Ok(ExitCode::SUCCESS)
 }

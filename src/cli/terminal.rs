@@ -24,7 +24,17 @@ impl Signals {
         let what = || "cannot hold signals back".to_owned();
         let mut set = SigSet::all();
         // Faults are ours, and a stopped caller must really stop.
-        for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGSYS, Signal::SIGTRAP, Signal::SIGABRT, Signal::SIGTTIN, Signal::SIGTTOU] {
+        for signal in [
+            Signal::SIGSEGV,
+            Signal::SIGBUS,
+            Signal::SIGFPE,
+            Signal::SIGILL,
+            Signal::SIGSYS,
+            Signal::SIGTRAP,
+            Signal::SIGABRT,
+            Signal::SIGTTIN,
+            Signal::SIGTTOU,
+        ] {
             set.remove(signal);
         }
         set.thread_block().context(what)?;
@@ -98,25 +108,29 @@ impl Drop for Console {
 pub(super) fn attend(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&Console>) -> Result<u8> {
     let [input, output, _] = stdio();
     let mut reading = console.is_some();
+    // What is not there is watched as the process is, and for nothing.
+    let master = console.map_or(pidfd, |console| console.master.as_fd());
     loop {
-        let mut watched = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(signals.fd.as_fd(), PollFlags::IN)];
-        if let Some(console) = console {
-            watched.push(PollFd::new(&console.master, PollFlags::IN));
-        }
-        if reading {
-            watched.push(PollFd::from_borrowed_fd(input, PollFlags::IN));
-        }
+        let wanted = |wanted: bool| if wanted { PollFlags::IN } else { PollFlags::empty() };
+        let mut watched = [
+            PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+            PollFd::from_borrowed_fd(signals.fd.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(master, wanted(console.is_some())),
+            PollFd::from_borrowed_fd(if reading { input } else { pidfd }, wanted(reading)),
+        ];
         match poll(&mut watched, None) {
             Err(Errno::INTR) => continue,
-            polled => polled.call(|| "poll(2)".to_owned()).context(|| "cannot wait for the container".to_owned())?,
+            polled => {
+                polled.call(|| "poll(2)".to_owned()).context(|| "cannot wait for the container".to_owned())?
+            }
         };
-        let events: Vec<PollFlags> = watched.iter().map(PollFd::revents).collect();
+        let events = watched.map(|watched| watched.revents());
         let ready = |index: usize| events.get(index).is_some_and(|flags| !flags.is_empty());
         if let Some(console) = console {
             if ready(2) {
                 copy(console.master.as_fd(), output);
             }
-            if ready(3) {
+            if reading && ready(3) {
                 reading = copy(input, console.master.as_fd());
             }
         }

@@ -3,7 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 
 use super::process::identify;
 use super::state::{Record, START_SOCKET, StateDir};
@@ -17,11 +19,14 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::level::Level;
 use crate::oci;
-use crate::plan::mounts::Source;
+use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
 use crate::sys::Syscall;
-use crate::sys::mount::clone_tree;
+use crate::sys::mount::{clone_tree, set_idmap};
+
+/// What the receipt says of a filter that is loaded with the program.
+pub(super) const PENDING: &str = "when the program starts";
 
 /// What the caller wants.
 #[derive(Debug, Clone, Default)]
@@ -142,7 +147,10 @@ fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
 }
 
 /// The command line decides; a container itself may only ask for more than the default.
-fn level(asked: Option<Level>, annotations: Option<&std::collections::HashMap<String, String>>) -> Result<Level> {
+fn level(
+    asked: Option<Level>,
+    annotations: Option<&std::collections::HashMap<String, String>>,
+) -> Result<Level> {
     let annotation = annotations.and_then(|all| all.get(Level::ANNOTATION));
     let field = format!("annotations[\"{}\"]", Level::ANNOTATION);
     let annotated = match annotation.map(|text| text.parse::<Level>()).transpose() {
@@ -164,7 +172,8 @@ fn level(asked: Option<Level>, annotations: Option<&std::collections::HashMap<St
 }
 
 fn check_console(plan: &Plan, console: &Console) -> Result<()> {
-    let error = |what: &str, fix: &str| Err(Error::new(Kind::Invalid, what, "").at("process.terminal").fix(fix));
+    let error =
+        |what: &str, fix: &str| Err(Error::new(Kind::Invalid, what, "").at("process.terminal").fix(fix));
     match (plan.workload.terminal, console) {
         (Some(_), Console::None) => error(
             "nobody takes the container's terminal",
@@ -187,14 +196,14 @@ fn build(
     start: Start,
     made: &mut Made,
 ) -> Result<(Child, Receipt)> {
-    dir.save(record)?;
+    dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
     let cgroup = make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
     if cgroup.is_none() {
         made.cgroup = false;
         record.cgroup.clear();
-        dir.store("plan.json", &plan)?;
+        dir.replace("plan.json", &plan)?;
     }
     let mut descriptors = open_host_objects(&plan, host)?;
     let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
@@ -229,7 +238,10 @@ fn build(
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
     dir.save(record)?;
-    dir.store("receipt.json", &receipt)?;
+    expect_filters(&plan, &mut receipt);
+    if start == Start::Socket {
+        dir.store("receipt.json", &receipt)?;
+    }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }
@@ -258,15 +270,19 @@ fn open_host_objects(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
         .context(|| format!("cannot open the root filesystem {}", plan.rootfs.path))
         .map_err(|error| error.at("root.path"))?;
     if !host.is_privileged() {
-        return Ok(descriptors);
+        return refuse_idmaps(plan).map(|()| descriptors);
     }
-    let tree = clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
+    let tree =
+        clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
     descriptors.push((Role::Rootfs, tree));
     for (index, mount) in plan.mounts.iter().enumerate() {
         match &mount.source {
             Source::Bind { path, recursive, nofollow } => {
                 let tree = bind_source(Path::new(path), *recursive, *nofollow)
                     .map_err(|error| error.at(format!("{}.source", mount.at)))?;
+                if let Some(idmap) = &mount.idmap {
+                    map_ids(&tree, idmap, plan).map_err(|error| error.at(mount.at.clone()))?;
+                }
                 descriptors.push((Role::Mount(index), tree));
             }
             Source::Cgroup { views } => {
@@ -285,12 +301,43 @@ fn open_host_objects(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
     Ok(descriptors)
 }
 
+fn refuse_idmaps(plan: &Plan) -> Result<()> {
+    match plan.mounts.iter().find(|mount| mount.idmap.is_some()) {
+        None => Ok(()),
+        Some(mount) => {
+            Err(Error::new(Kind::Unsupported, "an ordinary user cannot map the ids of a mount", "")
+                .at(mount.at.clone())
+                .fix("run as root, or remove idmap"))
+        }
+    }
+}
+
+/// Before the tree is attached anywhere: the kernel maps no mount that is in use.
+fn map_ids(tree: &OwnedFd, idmap: &Idmap, plan: &Plan) -> Result<()> {
+    let own = !idmap.uid_mappings.is_empty();
+    let (uids, gids) = match own {
+        true => (&idmap.uid_mappings, &idmap.gid_mappings),
+        false => (&plan.namespaces.uid_mappings, &plan.namespaces.gid_mappings),
+    };
+    let namespace = super::idmap::user_namespace(uids, gids)?;
+    set_idmap(tree, namespace, idmap.recursive)
+        .context(|| "cannot map the ids of the mount".to_owned())
+        .map_err(|error| {
+            error.fix("the filesystem of the source must support it: ext4, xfs, btrfs, tmpfs (Linux 6.3) do")
+        })
+}
+
 /// In a user namespace nobody can make device nodes that work; the host's are bound.
 fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<()> {
     use crate::plan::devices::DeviceKind;
-    for (index, device) in plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo) {
+    for (index, device) in
+        plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo)
+    {
         let tree = bind_source(Path::new(&device.path), false, false).map_err(|error| {
-            error.fix(format!("in a user namespace {} is bound from the host, which has to have it", device.path))
+            error.fix(format!(
+                "in a user namespace {} is bound from the host, which has to have it",
+                device.path
+            ))
         })?;
         descriptors.push((Role::Device(index), tree));
     }
@@ -304,9 +351,9 @@ fn open_joined(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>
     for joined in &plan.namespaces.join {
         let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
         let file = std::fs::File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
-        crate::sys::process::check_namespace(&file, joined.kind.flag())
-            .context(what)
-            .map_err(|error| error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file())))?;
+        crate::sys::process::check_namespace(&file, joined.kind.flag()).context(what).map_err(|error| {
+            error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file()))
+        })?;
         join.push((joined.kind, OwnedFd::from(file)));
     }
     join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == host.is_privileged());
@@ -340,10 +387,12 @@ fn stream_socket() -> Result<OwnedFd, crate::sys::CallError> {
 pub(super) fn connect_to_start(dir: &StateDir) -> Result<OwnedFd> {
     let what = || format!("cannot start container {}", dir.id());
     let socket = stream_socket().context(what)?;
-    connect(&socket, &socket_address(dir)?).call(|| "connect(start)".to_owned()).context(what).map_err(|error| Error {
-        kind: Kind::WrongState,
-        ..error.fix("its init is gone: remove it with `sandrun delete --force`")
-    })?;
+    connect(&socket, &socket_address(dir)?).call(|| "connect(start)".to_owned()).context(what).map_err(
+        |error| Error {
+            kind: Kind::WrongState,
+            ..error.fix("its init is gone: remove it with `sandrun delete --force`")
+        },
+    )?;
     Ok(socket)
 }
 
@@ -384,16 +433,28 @@ fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &mut Receipt
     }
 }
 
+/// Filters are loaded last of all: until the program runs they are only planned.
+fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
+    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
+    match names.is_empty() {
+        true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
+        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
+    }
+}
+
 /// A namespace that should be new must not be ours.
 fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
     let mut names = Vec::new();
     for kind in &plan.namespaces.new {
         let what = || format!("cannot read the {kind} namespace back");
-        let read = |process: &str| {
-            std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what)
-        };
+        let read =
+            |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
         if *kind != NamespaceKind::Time && read("self")? == read(&child.pid().to_string())? {
-            return Err(Error::new(Kind::Failed, format!("the {kind} namespace is not new"), "the kernel shows the caller's"));
+            return Err(Error::new(
+                Kind::Failed,
+                format!("the {kind} namespace is not new"),
+                "the kernel shows the caller's",
+            ));
         }
         names.push(kind.to_string());
     }

@@ -44,17 +44,27 @@ pub fn delete_locked(dir: &StateDir, force: bool) -> Result<()> {
         let created = dir.awaits_start();
         if !force && !created {
             let status = Status::Running;
-            return Err(Error::new(Kind::WrongState, format!("cannot delete container {id} that is not stopped"), format!("it is {status}"))
-                .fix("stop it first with `sandrun kill`, or use --force"));
+            return Err(Error::new(
+                Kind::WrongState,
+                format!("cannot delete container {id} that is not stopped"),
+                format!("it is {status}"),
+            )
+            .fix("stop it first with `sandrun kill`, or use --force"));
         }
-        process.signal(SIGKILL).or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
+        process
+            .signal(SIGKILL)
+            .or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
     }
     cgroup_gone(&record.cgroup)?;
     if let Some(process) = &process
         && !process.wait(PATIENCE)?
     {
-        return Err(Error::new(Kind::Failed, format!("cannot delete container {id}"), "its process does not end")
-            .fix("look for a process in state D"));
+        return Err(Error::new(
+            Kind::Failed,
+            format!("cannot delete container {id}"),
+            "its process does not end",
+        )
+        .fix("look for a process in state D"));
     }
     dir.remove()
 }

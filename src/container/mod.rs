@@ -11,8 +11,10 @@
 
 pub mod create;
 pub mod delete;
-
+pub mod exec;
+mod idmap;
 pub mod kill;
+pub mod pause;
 pub mod pidfile;
 pub mod process;
 pub mod start;

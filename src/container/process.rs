@@ -43,9 +43,8 @@ impl Process {
             pidfd => pidfd.call(|| format!("pidfd_open({})", id.pid)).context(what)?,
         };
         // The number is held by the pidfd's process now: what /proc says is about that one, or about nobody.
-        let alive = stat(id.pid).is_some_and(|stat| {
-            stat.start_time == id.start_time && !matches!(stat.state, 'Z' | 'X' | 'x')
-        });
+        let alive = stat(id.pid)
+            .is_some_and(|stat| stat.start_time == id.start_time && !matches!(stat.state, 'Z' | 'X' | 'x'));
         Ok(alive.then_some(Self { pidfd }))
     }
 
@@ -61,7 +60,9 @@ impl Process {
     pub fn signal(&self, signal: i32) -> Result<()> {
         let what = || format!("cannot send signal {signal}");
         match crate::sys::process::pidfd_signal(&self.pidfd, signal) {
-            Err(error) if error.errno == Errno::SRCH => Err(Error::new(Kind::WrongState, "container not running", "process already finished")),
+            Err(error) if error.errno == Errno::SRCH => {
+                Err(Error::new(Kind::WrongState, "container not running", "process already finished"))
+            }
             result => result.context(what),
         }
     }
@@ -76,7 +77,12 @@ impl Process {
             let mut descriptors = [PollFd::new(&self.pidfd, PollFlags::IN)];
             match poll(&mut descriptors, Some(&timeout)) {
                 Err(Errno::INTR) => {}
-                ready => return ready.map(|count| count > 0).call(|| "poll(pidfd)".to_owned()).context(|| "cannot wait for the process".to_owned()),
+                ready => {
+                    return ready
+                        .map(|count| count > 0)
+                        .call(|| "poll(pidfd)".to_owned())
+                        .context(|| "cannot wait for the process".to_owned());
+                }
             }
         }
     }

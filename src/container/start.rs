@@ -1,12 +1,11 @@
 //! `start`: the program of a created container runs.
 
-use super::create::connect_to_start;
+use super::create::{PENDING, connect_to_start};
 use super::state::{Record, StateDir};
 use super::status::{Found, Status};
 use crate::enforce::order::Report;
 use crate::enforce::receipt::{Receipt, State};
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::Plan;
 use crate::sys::socket;
 
 /// Starts a container that was found, and locked.
@@ -17,8 +16,20 @@ pub fn start(found: &Found) -> Result<()> {
     let id = found.dir.id();
     match found.status {
         Status::Created => {}
-        Status::Stopped => return Err(Error::new(Kind::WrongState, format!("cannot start container {id}"), "container has run and stopped")),
-        status => return Err(Error::new(Kind::WrongState, format!("cannot start container {id}"), format!("it is {status}"))),
+        Status::Stopped => {
+            return Err(Error::new(
+                Kind::WrongState,
+                format!("cannot start container {id}"),
+                "container has run and stopped",
+            ));
+        }
+        status => {
+            return Err(Error::new(
+                Kind::WrongState,
+                format!("cannot start container {id}"),
+                format!("it is {status}"),
+            ));
+        }
     }
     let connection = connect_to_start(&found.dir)?;
     let what = || format!("cannot hear the init of container {id}");
@@ -28,38 +39,41 @@ pub fn start(found: &Found) -> Result<()> {
     {
         return Err(error);
     }
-    started(&found.dir, &found.record)
+    let receipt = found.dir.fetch("receipt.json")?;
+    started(&found.dir, &found.record, receipt)
 }
 
 /// Marks a container as started, and completes its receipt with what only shows once the program runs.
 ///
 /// # Errors
 /// When the directory cannot be written.
-pub fn started(dir: &StateDir, record: &Record) -> Result<()> {
+pub fn started(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()> {
     dir.forget_start()?;
-    let Ok(mut receipt) = dir.fetch::<Receipt>("receipt.json") else { return Ok(()) };
-    let plan: Plan = dir.fetch("plan.json")?;
-    receipt.layers.retain(|layer| layer.layer != "seccomp");
-    seccomp(&plan, record, &mut receipt);
-    dir.store("receipt.json", &receipt)
+    for layer in &mut receipt.layers {
+        if let Some(names) = layer.detail.strip_suffix(PENDING) {
+            let names = names.trim_end().to_owned();
+            (layer.state, layer.detail) = filters(&names, record);
+        }
+    }
+    dir.replace("receipt.json", &receipt)
 }
 
 /// What the kernel shows from outside; a filter may not let the process itself ask.
-fn seccomp(plan: &Plan, record: &Record, receipt: &mut Receipt) {
-    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
-    if names.is_empty() {
-        return receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none");
-    }
-    let status = record.process.and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
-    let field = |name: &str| -> Option<usize> {
+fn filters(names: &str, record: &Record) -> (State, String) {
+    let expected = names.split(" and ").count();
+    let status = record
+        .process
+        .and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
+    let field = |name: &str| -> Option<&str> {
         let line = status.as_ref()?.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().parse().ok()
+        Some(line.strip_prefix(':')?.trim())
     };
-    match (field("Seccomp"), field("Seccomp_filters")) {
-        (Some(2), Some(count)) if count >= names.len() => {
-            receipt.add("seccomp", State::Enforced, format!("{} in force", names.join(" and ")));
-        }
-        (None, _) => receipt.add("seccomp", State::Enforced, format!("{} loaded; the process has ended", names.join(" and "))),
-        found => receipt.add("seccomp", State::Partial, format!("planned {}, the kernel says {found:?}", names.join(" and "))),
+    // Nobody is left to read from, and only a process with its filters loaded could end as this one did.
+    if field("State").is_none_or(|state| state.starts_with(['Z', 'X'])) {
+        return (State::Enforced, format!("{names} loaded; the process has ended"));
+    }
+    match (field("Seccomp"), field("Seccomp_filters").and_then(|count| count.parse::<usize>().ok())) {
+        (Some("2"), Some(count)) if count >= expected => (State::Enforced, format!("{names} in force")),
+        found => (State::Partial, format!("{names} planned, the kernel says {found:?}")),
     }
 }

@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fsync, fstat, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fstat, fsync, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,9 @@ impl StateDir {
         };
         let dir = match open_dir(&root, id) {
             Err(Errno::NOENT) => return Err(missing(id)),
-            dir => dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?,
+            dir => {
+                dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?
+            }
         };
         let opened = Self { dir, root, id: id.to_owned() };
         if mode == Lock::Exclusive {
@@ -187,37 +189,55 @@ impl StateDir {
         if stat.st_nlink == 0 { Err(missing(&self.id)) } else { Ok(()) }
     }
 
-    /// Stores the record; it is on disk when this returns.
+    /// Stores the first record; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// The failed call.
+    pub fn save_first(&self, record: &Record) -> Result<()> {
+        let file = self.write(RECORD, record)?;
+        fsync(&file)
+            .call(|| "fsync(2)".to_owned())
+            .context(|| format!("cannot store {RECORD} of container {}", self.id))
+    }
+
+    /// Replaces the record. What is new in it does not outlive a reboot, so it need not be on disk.
     ///
     /// # Errors
     /// The failed call; the record that was there before is still whole.
     pub fn save(&self, record: &Record) -> Result<()> {
-        self.write("state.json", record, true)
+        self.replace(RECORD, record)
     }
 
-    /// Stores something beside the record.
+    /// Writes a file that is not there yet.
+    ///
+    /// # Errors
+    /// The failed call.
+    pub fn store<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        self.write(name, value).map(drop)
+    }
+
+    /// Replaces a file as a whole.
     ///
     /// # Errors
     /// The failed call; what was there before is still whole.
-    pub fn store<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
-        self.write(name, value, false)
-    }
-
-    fn write<T: Serialize>(&self, name: &str, value: &T, durable: bool) -> Result<()> {
-        let what = || format!("cannot store {name} of container {}", self.id);
-        let text = serde_json::to_vec(value).context(what)?;
+    pub fn replace<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
         let temporary = format!("{name}.new");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.dir, temporary.as_str(), flags, Mode::from_raw_mode(0o600))
-            .call(|| format!("openat({temporary:?})"))
-            .context(what)?;
-        File::from(file.try_clone().context(what)?).write_all(&text).context(what)?;
-        if durable {
-            fsync(&file).call(|| "fsync(2)".to_owned()).context(what)?;
-        }
+        self.write(&temporary, value)?;
         renameat(&self.dir, temporary.as_str(), &self.dir, name)
             .call(|| format!("renameat({temporary:?}, {name:?})"))
-            .context(what)
+            .context(|| format!("cannot store {name} of container {}", self.id))
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {
+        let what = || format!("cannot store {name} of container {}", self.id);
+        let text = serde_json::to_vec(value).context(what)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.dir, name, flags, Mode::from_raw_mode(0o600))
+            .call(|| format!("openat({name:?})"))
+            .context(what)?;
+        let mut file = File::from(file);
+        file.write_all(&text).context(what)?;
+        Ok(file)
     }
 
     /// Reads the record.
@@ -225,10 +245,14 @@ impl StateDir {
     /// # Errors
     /// `NotFound` when creation stopped before it was written, `Invalid` when it cannot be understood.
     pub fn load(&self) -> Result<Record> {
-        let record: Record = self.fetch("state.json")?;
+        let record: Record = self.fetch(RECORD)?;
         if record.version != VERSION {
             let why = format!("it has version {}, this sandrun knows {VERSION}", record.version);
-            return Err(Error::new(Kind::Invalid, format!("cannot use the state of container {}", self.id), why));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("cannot use the state of container {}", self.id),
+                why,
+            ));
         }
         Ok(record)
     }
@@ -251,7 +275,8 @@ impl StateDir {
 
     /// Whether init still waits for `start`.
     pub fn awaits_start(&self) -> bool {
-        rustix::fs::accessat(&self.dir, START_SOCKET, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        rustix::fs::accessat(&self.dir, START_SOCKET, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok()
     }
 
     /// Removes the start socket: the program runs, or never will.
@@ -273,20 +298,26 @@ impl StateDir {
     /// The failed call.
     pub fn remove(&self) -> Result<()> {
         let what = || format!("cannot remove the state of container {}", self.id);
-        let entries = rustix::fs::Dir::read_from(&self.dir).call(|| "getdents64(2)".to_owned()).context(what)?;
+        let entries =
+            rustix::fs::Dir::read_from(&self.dir).call(|| "getdents64(2)".to_owned()).context(what)?;
         for entry in entries {
             let entry = entry.call(|| "getdents64(2)".to_owned()).context(what)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            unlinkat(&self.dir, name, AtFlags::empty()).call(|| format!("unlinkat({name:?})")).context(what)?;
+            unlinkat(&self.dir, name, AtFlags::empty())
+                .call(|| format!("unlinkat({name:?})"))
+                .context(what)?;
         }
         unlinkat(&self.root, self.id.as_str(), AtFlags::REMOVEDIR)
             .call(|| format!("unlinkat({:?}, AT_REMOVEDIR)", self.id))
             .context(what)
     }
 }
+
+/// The name of the record.
+const RECORD: &str = "state.json";
 
 /// The name of the start socket.
 pub const START_SOCKET: &str = "start";
@@ -356,7 +387,9 @@ fn lock(dir: &OwnedFd, id: &str) -> Result<()> {
         match rustix::fs::flock(dir, FlockOperation::LockExclusive) {
             Err(Errno::INTR) => {}
             result => {
-                return result.call(|| "flock(2)".to_owned()).context(|| format!("cannot lock container {id}"));
+                return result
+                    .call(|| "flock(2)".to_owned())
+                    .context(|| format!("cannot lock container {id}"));
             }
         }
     }

@@ -59,8 +59,10 @@ pub struct Found {
 pub fn find(root: &Path, id: &str, lock: Lock) -> Result<Found> {
     let dir = StateDir::open(root, id, lock)?;
     let record = dir.load().map_err(|error| match error.kind {
-        Kind::NotFound => Error::new(Kind::WrongState, format!("container {id} was never created to the end"), "")
-            .fix(format!("remove it with `sandrun delete --force {id}`")),
+        Kind::NotFound => {
+            Error::new(Kind::WrongState, format!("container {id} was never created to the end"), "")
+                .fix(format!("remove it with `sandrun delete --force {id}`"))
+        }
         _ => error,
     })?;
     let process = record.process.map(Process::open).transpose()?.flatten();

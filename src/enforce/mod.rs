@@ -42,12 +42,24 @@ pub static INIT: &[Step<Plan>] = &[
     // Before anything else: what is made from here on counts against the container.
     step!("join the cgroup", "cgroups(7)", "config-linux#control-groups", "2.6.24", steps::cgroup::join),
     // The root of a cgroup namespace is the cgroup one is in.
-    step!("make the cgroup namespace", "cgroup_namespaces(7)", "config-linux#namespaces", "4.6", steps::cgroup::unshare),
+    step!(
+        "make the cgroup namespace",
+        "cgroup_namespaces(7)",
+        "config-linux#namespaces",
+        "4.6",
+        steps::cgroup::unshare
+    ),
     step!("start a session", "setsid(2)", "config#process", "1.0", steps::session::start),
     step!("bring loopback up", "netdevice(7)", "config-linux#network", "2.2", steps::network::loopback),
     step!("set host and domain name", "uts_namespaces(7)", "config#hostname", "3.0", steps::hostname::set),
     // No mount of ours may reach the host: before the first one.
-    step!("stop mount propagation", "mount_namespaces(7)", "config-linux#rootfs-mount-propagation", "5.12", steps::rootfs::isolate),
+    step!(
+        "stop mount propagation",
+        "mount_namespaces(7)",
+        "config-linux#rootfs-mount-propagation",
+        "5.12",
+        steps::rootfs::isolate
+    ),
     step!("attach the root filesystem", "move_mount(2)", "config#root", "5.2", steps::rootfs::attach),
     step!("mount filesystems", "mount_setattr(2)", "config#mounts", "5.12", steps::mounts::mount),
     // Into the /dev that was just mounted.
@@ -57,7 +69,13 @@ pub static INIT: &[Step<Plan>] = &[
     step!("make the working directory", "openat2(2)", "config#process", "5.6", steps::cwd::make),
     // Over everything that is mounted by now.
     step!("mask paths", "move_mount(2)", "config-linux#masked-paths", "5.2", steps::paths::mask),
-    step!("make paths read-only", "mount_setattr(2)", "config-linux#readonly-paths", "5.12", steps::paths::readonly),
+    step!(
+        "make paths read-only",
+        "mount_setattr(2)",
+        "config-linux#readonly-paths",
+        "5.12",
+        steps::paths::readonly
+    ),
     step!("make the root read-only", "mount_setattr(2)", "config#root", "5.12", steps::rootfs::seal),
     // The last step that can see the host.
     step!("change the root", "pivot_root(2)", "config#root", "2.4", steps::rootfs::pivot),
@@ -73,7 +91,13 @@ pub static TAIL: &[Step<Workload>] = &[
     // As root, who may enter every directory; a process may work where it could not go.
     step!("enter the working directory", "chdir(2)", "config#process", "1.0", steps::cwd::enter),
     // Dropping from the bounding set needs SETPCAP, which the user id change may take away.
-    step!("limit the bounding set", "capabilities(7)", "config#linux-process", "2.6.25", steps::caps::limit_bounding_set),
+    step!(
+        "limit the bounding set",
+        "capabilities(7)",
+        "config#linux-process",
+        "2.6.25",
+        steps::caps::limit_bounding_set
+    ),
     // Groups before the user: afterwards there is no right to change them.
     step!("set groups and user", "credentials(7)", "config#posix-platform-user", "2.6", steps::identity::set),
     step!("set no_new_privs", "prctl(2)", "config#linux-process", "3.5", steps::caps::set_no_new_privs),

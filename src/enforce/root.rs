@@ -6,7 +6,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use pathrs::RootRef;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
@@ -62,15 +61,23 @@ impl Root {
     /// # Errors
     /// When a part of the path is not a directory, or a link that dangles.
     pub fn make_dir(&self, path: &str) -> Result<OwnedFd> {
-        match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
+        let what = || format!("cannot make {path} in the root filesystem");
+        let directory = OFlags::PATH | OFlags::DIRECTORY;
+        match self.open(path, directory) {
             Err(error) if error.errno == Errno::NOENT => {}
             opened => return opened.context(|| format!("cannot open {path} in the root filesystem")),
         }
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        RootRef::from_fd(self.fd.as_fd())
-            .mkdir_all(path, &permissions)
-            .map(OwnedFd::from)
-            .context(|| format!("cannot make {path} in the root filesystem"))
+        let (parent, name) = split(path);
+        let parent =
+            if parent == "/" { self.open("/", directory).context(what)? } else { self.make_dir(parent)? };
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            // A link that leads nowhere, or somebody else's work of this moment.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).call(|| format!("mkdirat({name:?})")).context(what),
+        }
+        rustix::fs::openat(&parent, name, directory | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .call(|| format!("openat({name:?})"))
+            .context(what)
     }
 
     /// Opens a file, made empty (with its parents) where it is not there; a directory is taken as it is.

@@ -76,7 +76,8 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         .context(what)?;
     let control_number = i32::try_from(request.preserve_fds).unwrap_or(i32::MAX).saturating_add(3);
     let theirs = above(theirs, control_number)?;
-    let executable = OwnExecutable::open(request.privileged, request.namespaces.is_new(NamespaceKind::Mount))?;
+    let executable =
+        OwnExecutable::open(request.privileged, request.namespaces.is_new(NamespaceKind::Mount))?;
     let executable = match executable {
         OwnExecutable::Sealed(fd) => OwnExecutable::Sealed(above(fd, control_number)?),
         path => path,
@@ -105,7 +106,8 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
     };
     let cloned = clone::clone(&description).context(what).map_err(explain_clone)?;
     drop(theirs);
-    let first = Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), released: false };
+    let first =
+        Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), released: false };
     let child = if twice { first.succeed()? } else { first };
     // While the child waits for its id maps: once it is hidden, an ordinary caller may not write to it.
     if let Some(score) = request.oom_score_adj {
@@ -156,9 +158,15 @@ fn time_offsets(namespaces: &Namespaces) -> Option<CString> {
 fn explain_clone(error: Error) -> Error {
     let fix = [
         ("No space left", "too many or too deeply nested namespaces: see the limits in /proc/sys/user"),
-        ("Resource temporarily unavailable", "a process limit is reached: see ulimit -u and the parent cgroup's pids.max"),
+        (
+            "Resource temporarily unavailable",
+            "a process limit is reached: see ulimit -u and the parent cgroup's pids.max",
+        ),
         ("Operation not permitted", "run as root, or with a user namespace in linux.namespaces"),
-        ("Resource busy", "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath"),
+        (
+            "Resource busy",
+            "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath",
+        ),
     ];
     match fix.into_iter().find(|(text, _)| error.why.contains(text)) {
         Some((_, fix)) => error.fix(fix),
@@ -254,14 +262,25 @@ impl Child {
             // Who may only map themselves must first give up dropping groups (user_namespaces(7)).
             self.write_proc("setgroups", "deny").context(|| "cannot map group ids".to_owned())?;
         }
-        let maps = [("uid_map", "uidMappings", &namespaces.uid_mappings), ("gid_map", "gidMappings", &namespaces.gid_mappings)];
+        let maps = [
+            ("uid_map", "uidMappings", &namespaces.uid_mappings),
+            ("gid_map", "gidMappings", &namespaces.gid_mappings),
+        ];
         for (file, field, mappings) in maps {
-            self.write_proc(file, &map_text(mappings)).context(|| "cannot map ids".to_owned()).map_err(|error| {
-                let error = error.at(format!("linux.{field}"));
-                if privileged { error } else { error.fix("without root, map only your own id, as one mapping of size 1") }
-            })?;
+            self.write_proc(file, &IdMapping::table(mappings))
+                .context(|| "cannot map ids".to_owned())
+                .map_err(|error| {
+                    let error = error.at(format!("linux.{field}"));
+                    if privileged {
+                        error
+                    } else {
+                        error.fix("without root, map only your own id, as one mapping of size 1")
+                    }
+                })?;
         }
-        rustix::io::write(&self.control, &[0]).map(drop).context(|| "cannot start the container's init".to_owned())
+        rustix::io::write(&self.control, &[0])
+            .map(drop)
+            .context(|| "cannot start the container's init".to_owned())
     }
 
     fn write_proc(&self, file: &str, text: &str) -> std::io::Result<()> {
@@ -272,7 +291,9 @@ impl Child {
         self.write_proc("oom_score_adj", &score.to_string())
             .context(|| format!("cannot set the OOM score to {score}"))
             .map_err(|error| {
-                error.at("process.oomScoreAdj").fix("lowering it needs CAP_SYS_RESOURCE, which the caller lacks")
+                error
+                    .at("process.oomScoreAdj")
+                    .fix("lowering it needs CAP_SYS_RESOURCE, which the caller lacks")
             })
     }
 
@@ -338,8 +359,4 @@ impl Drop for Child {
         pidfd_send_signal(&self.pidfd, Signal::KILL).unwrap_or_default();
         self.reap();
     }
-}
-
-fn map_text(mappings: &[IdMapping]) -> String {
-    mappings.iter().map(|m| format!("{} {} {}\n", m.inside, m.outside, m.size)).collect()
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use caps::Capability;
-use oci_spec::runtime::{Capabilities, LinuxCapabilities};
+use oci_spec::runtime::{Capabilities, LinuxCapabilities, LinuxNamespaceType};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,7 @@ fn trim(name: &str) -> &str {
 
 /// The final sets at a level, and what was taken away.
 pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Notes) -> CapabilityMasks {
+    let asked = within_the_callers(input, asked, notes);
     let ceiling = match input.level {
         Level::Oci => u64::MAX,
         Level::Baseline => baseline(),
@@ -88,12 +89,33 @@ pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Not
     let given = limit(asked, ceiling);
     for (name, before, after) in sets(&asked, &given) {
         let taken = before & !after;
-        if taken != 0 {
-            let what = format!("{} not given at level {}", names(taken).join(", "), input.level);
-            notes.change(&format!("process.capabilities.{name}"), what);
+        let beyond = taken & !ceiling;
+        let field = format!("process.capabilities.{name}");
+        if beyond != 0 {
+            notes.change(&field, format!("{} not given at level {}", names(beyond).join(", "), input.level));
+        }
+        if taken & !beyond != 0 {
+            let what =
+                format!("{} not given: not in the sets it needs as well", names(taken & !beyond).join(", "));
+            notes.change(&field, what);
         }
     }
     given
+}
+
+/// What the caller lacks nobody can be given, but for a user namespace, in which there is everything. That is
+/// no reason to fail (OCI config, "Linux Process").
+fn within_the_callers(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Notes) -> CapabilityMasks {
+    let namespaces = input.config.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    let own_user = namespaces.into_iter().flatten().any(|it| it.typ() == LinuxNamespaceType::User);
+    let union = asked.bounding | asked.effective | asked.permitted | asked.inheritable;
+    let missing = union & !input.host.capabilities;
+    if own_user || missing == 0 {
+        return asked;
+    }
+    let what = format!("{} not given: the caller does not have them", names(missing).join(", "));
+    notes.change("process.capabilities", what);
+    limit(asked, input.host.capabilities)
 }
 
 /// No set beyond `ceiling`; and ambient only what is also permitted and inheritable, as the kernel wants it.

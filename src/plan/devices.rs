@@ -65,7 +65,8 @@ pub const DEFAULT: [(&str, u32, u32); 6] = [
 
 pub(super) fn resolve(config: &Spec) -> Result<Vec<Device>, Vec<Error>> {
     let own = config.linux().as_ref().and_then(|linux| linux.devices().as_ref());
-    let mut devices: Vec<Device> = DEFAULT.iter().map(|&(path, major, minor)| default(path, major, minor)).collect();
+    let mut devices: Vec<Device> =
+        DEFAULT.iter().map(|&(path, major, minor)| default(path, major, minor)).collect();
     let mut refusals = Vec::new();
     for (i, device) in own.into_iter().flatten().enumerate() {
         match one(device, &format!("linux.devices[{i}]")) {
@@ -90,8 +91,9 @@ fn one(device: &LinuxDevice, at: &str) -> Result<Device, Error> {
         LinuxDeviceType::B => DeviceKind::Block,
         LinuxDeviceType::P => DeviceKind::Fifo,
         LinuxDeviceType::A => {
-            return Err(invalid("type", "a device node cannot be of type a".to_owned())
-                .fix("use c, b, u or p"));
+            return Err(
+                invalid("type", "a device node cannot be of type a".to_owned()).fix("use c, b, u or p")
+            );
         }
     };
     let number = |field: &str, value: i64| {

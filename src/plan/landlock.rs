@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::mounts::{Mount, Rootfs, Source};
+use super::namespaces::{NamespaceKind, Namespaces};
 use super::{Input, Notes};
 use crate::level::Level;
 
@@ -62,8 +63,15 @@ fn rights(abi: u32) -> u64 {
     (1 << count) - 1
 }
 
+/// Abstract sockets belong to the network namespace: in one that is not the host's there is none of the host
+/// to reach, and a scope would only keep an exec, whose domain is another one, from its container's sockets.
+fn own_network(namespaces: &Namespaces) -> bool {
+    namespaces.is_new(NamespaceKind::Network) || namespaces.is_joined(NamespaceKind::Network)
+}
+
 pub(super) fn resolve(
     input: &Input<'_>,
+    namespaces: &Namespaces,
     rootfs: &Rootfs,
     mounts: &[Mount],
     notes: &mut Notes,
@@ -85,6 +93,7 @@ pub(super) fn resolve(
     let scoped = match (abi, input.level) {
         (..6, _) => 0,
         (_, Level::Strict) => SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL,
+        _ if own_network(namespaces) => 0,
         _ => SCOPE_ABSTRACT_UNIX_SOCKET,
     };
     let inner = handled & !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);

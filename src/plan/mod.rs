@@ -66,6 +66,8 @@ pub struct Plan {
     pub sysctl: BTreeMap<String, String>,
     /// What the process itself is and may do; an exec gets one too.
     pub workload: Workload,
+    /// Capabilities that `config.json` asks for: what an exec may ask for, too.
+    pub asked_capabilities: caps::CapabilityMasks,
     /// The container's cgroup and its limits.
     pub cgroup: cgroup::Cgroup,
     /// Annotations of `config.json`, as they are.
@@ -198,7 +200,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = notes.collect(mounts::resolve(input, &namespaces));
     let devices = notes.collect(devices::resolve(config));
-    let workload = process::container(input, &rootfs, &mounts, &mut notes);
+    let workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
@@ -218,6 +220,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         readonly_paths: owned(linux.map(|linux| linux.readonly_paths())),
         sysctl: sysctl(linux.and_then(|linux| linux.sysctl().as_ref())),
         workload,
+        asked_capabilities: caps::asked(config.process().as_ref().and_then(|it| it.capabilities().as_ref())),
         cgroup,
         annotations: config.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         changes: Vec::new(),
@@ -311,9 +314,13 @@ fn check(plan: &Plan, notes: &mut Notes) {
     for (at, name) in [("hostname", &plan.hostname), ("domainname", &plan.domainname)] {
         if name.as_ref().is_some_and(|name| !name.is_empty()) && !own_uts {
             notes.refusals.push(
-                Error::new(Kind::Invalid, format!("a {at} without a UTS namespace"), "it would be the host's")
-                    .at(at)
-                    .fix("add {\"type\": \"uts\"} to linux.namespaces, or remove the name"),
+                Error::new(
+                    Kind::Invalid,
+                    format!("a {at} without a UTS namespace"),
+                    "it would be the host's",
+                )
+                .at(at)
+                .fix("add {\"type\": \"uts\"} to linux.namespaces, or remove the name"),
             );
         }
     }
@@ -353,7 +360,10 @@ fn check_sysctl(plan: &Plan, name: &str) -> Option<Error> {
         _ => None,
     };
     let error = |why: String| {
-        Some(Error::new(Kind::Invalid, format!("sysctl {name} cannot be set"), why).at(format!("linux.sysctl[\"{name}\"]")))
+        Some(
+            Error::new(Kind::Invalid, format!("sysctl {name} cannot be set"), why)
+                .at(format!("linux.sysctl[\"{name}\"]")),
+        )
     };
     match needed {
         None => error("it is not one of a namespace, so it would change the host".to_owned()),

@@ -8,9 +8,9 @@ use oci_spec::runtime::Mount as OciMount;
 use serde::{Deserialize, Serialize};
 
 use self::options::Options;
-use super::namespaces::{IdMapping, NamespaceKind, Namespaces};
 use super::Input;
 use super::cgroup::Layout;
+use super::namespaces::{IdMapping, NamespaceKind, Namespaces};
 use crate::error::{Error, Kind};
 use crate::level::Level;
 
@@ -204,14 +204,10 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces) -> Result<Vec<
     if refusals.is_empty() { Ok(mounts) } else { Err(refusals) }
 }
 
-fn one(
-    input: &Input<'_>,
-    namespaces: &Namespaces,
-    mount: &OciMount,
-    at: String,
-) -> Result<Mount, Error> {
-    let destination = destination(mount.destination())
-        .map_err(|why| Error::new(Kind::Invalid, "mount destination is not usable", why).at(format!("{at}.destination")))?;
+fn one(input: &Input<'_>, namespaces: &Namespaces, mount: &OciMount, at: String) -> Result<Mount, Error> {
+    let destination = destination(mount.destination()).map_err(|why| {
+        Error::new(Kind::Invalid, "mount destination is not usable", why).at(format!("{at}.destination"))
+    })?;
     let options = Options::parse(mount.options().as_deref().unwrap_or_default())
         .map_err(|(i, error)| error.at(format!("{at}.options[{i}]")))?;
     let source = source(input, mount, &options, &destination, &at)?;
@@ -279,8 +275,10 @@ fn source(
                 recursive: options.recursive,
                 nofollow: options.source_nofollow,
             }),
-            None => Err(Error::new(Kind::Invalid, format!("bind mount of {destination} without a source"), "")
-                .at(format!("{at}.source"))),
+            None => {
+                Err(Error::new(Kind::Invalid, format!("bind mount of {destination} without a source"), "")
+                    .at(format!("{at}.source")))
+            }
         };
     }
     if options.remount {
@@ -291,9 +289,15 @@ fn source(
             .at(format!("{at}.type"))
             .fix("set a filesystem type, or the option bind")),
         "cgroup" | "cgroup2" => Ok(Source::Cgroup { views: Vec::new() }),
-        "proc" | "sysfs" if destination != "/proc" && destination != "/sys" && destination.starts_with("/proc/") => {
-            Err(Error::new(Kind::Invalid, format!("a mount over {destination}"), "nothing may hide parts of /proc")
-                .at(format!("{at}.destination")))
+        "proc" | "sysfs"
+            if destination != "/proc" && destination != "/sys" && destination.starts_with("/proc/") =>
+        {
+            Err(Error::new(
+                Kind::Invalid,
+                format!("a mount over {destination}"),
+                "nothing may hide parts of /proc",
+            )
+            .at(format!("{at}.destination")))
         }
         fstype => Ok(Source::Filesystem {
             fstype: fstype.to_owned(),
@@ -310,22 +314,32 @@ fn idmap(
     namespaces: &Namespaces,
     at: &str,
 ) -> Result<Option<Idmap>, Error> {
-    let own = |list: &Option<Vec<_>>| -> Vec<IdMapping> {
-        list.iter().flatten().map(IdMapping::from).collect()
-    };
+    let own =
+        |list: &Option<Vec<_>>| -> Vec<IdMapping> { list.iter().flatten().map(IdMapping::from).collect() };
     let (uid_mappings, gid_mappings) = (own(mount.uid_mappings()), own(mount.gid_mappings()));
     let asked = options.idmap.is_some() || !uid_mappings.is_empty() || !gid_mappings.is_empty();
     if !asked {
         return Ok(None);
     }
+    if !options.bind && mount.typ().as_deref() != Some("bind") {
+        return Err(Error::new(Kind::Unsupported, "only bind mounts can be idmapped", "").at(at.to_owned()));
+    }
     if uid_mappings.is_empty() != gid_mappings.is_empty() {
-        return Err(Error::new(Kind::Invalid, "an idmapped mount needs both uidMappings and gidMappings", "")
-            .at(at.to_owned()));
+        return Err(Error::new(
+            Kind::Invalid,
+            "an idmapped mount needs both uidMappings and gidMappings",
+            "",
+        )
+        .at(at.to_owned()));
     }
     if uid_mappings.is_empty() && !namespaces.is_new(NamespaceKind::User) {
-        return Err(Error::new(Kind::Invalid, "an idmapped mount without mappings", "the container has no user namespace of its own to take them from")
-            .at(at.to_owned())
-            .fix("set uidMappings and gidMappings of the mount"));
+        return Err(Error::new(
+            Kind::Invalid,
+            "an idmapped mount without mappings",
+            "the container has no user namespace of its own to take them from",
+        )
+        .at(at.to_owned())
+        .fix("set uidMappings and gidMappings of the mount"));
     }
     Ok(Some(Idmap { recursive: options.idmap.unwrap_or(false), uid_mappings, gid_mappings }))
 }
@@ -336,8 +350,7 @@ pub(super) fn locate_cgroups(mounts: &mut [Mount], layout: &Layout, path: &str) 
         name: dir.rsplit('/').next().unwrap_or_default().to_owned(),
         path: format!("{dir}{path}"),
     };
-    let mut all: Vec<CgroupView> =
-        layout.hierarchies().iter().map(|hierarchy| at(&hierarchy.dir)).collect();
+    let mut all: Vec<CgroupView> = layout.hierarchies().iter().map(|hierarchy| at(&hierarchy.dir)).collect();
     all.extend(layout.unified().map(|unified| at(&unified.dir)));
     if let (Layout::V2 { .. }, [only]) = (layout, all.as_mut_slice()) {
         only.name.clear();

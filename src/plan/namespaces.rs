@@ -94,6 +94,13 @@ pub struct IdMapping {
     pub size: u32,
 }
 
+impl IdMapping {
+    /// Mappings as `/proc/PID/uid_map` takes them (`user_namespaces(7)`).
+    pub fn table(mappings: &[IdMapping]) -> String {
+        mappings.iter().map(|m| format!("{} {} {}\n", m.inside, m.outside, m.size)).collect()
+    }
+}
+
 impl From<&LinuxIdMapping> for IdMapping {
     fn from(mapping: &LinuxIdMapping) -> Self {
         Self { inside: mapping.container_id(), outside: mapping.host_id(), size: mapping.size() }
@@ -256,14 +263,17 @@ fn mappings(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Notes) {
     if namespaces.uid_mappings.is_empty() && namespaces.gid_mappings.is_empty() {
         default_mappings(input, namespaces, notes);
     }
-    for (name, list) in
-        [("uidMappings", &namespaces.uid_mappings), ("gidMappings", &namespaces.gid_mappings)]
+    for (name, list) in [("uidMappings", &namespaces.uid_mappings), ("gidMappings", &namespaces.gid_mappings)]
     {
         if !list.iter().any(|mapping| mapping.inside == 0 && mapping.size > 0) {
             notes.refusals.push(
-                Error::new(Kind::Invalid, "the new user namespace has no id 0", "container setup runs as root of its user namespace")
-                    .at(format!("linux.{name}"))
-                    .fix("add a mapping with containerID 0"),
+                Error::new(
+                    Kind::Invalid,
+                    "the new user namespace has no id 0",
+                    "container setup runs as root of its user namespace",
+                )
+                .at(format!("linux.{name}"))
+                .fix("add a mapping with containerID 0"),
             );
         }
     }
@@ -295,13 +305,13 @@ fn check_mappings(name: &str, list: &[LinuxIdMapping]) -> Vec<Error> {
             errors.push(refuse("size is 0"));
         }
         let last = u64::from(u32::MAX);
-        if end(mapping.container_id(), mapping.size()) > last || end(mapping.host_id(), mapping.size()) > last {
+        if end(mapping.container_id(), mapping.size()) > last || end(mapping.host_id(), mapping.size()) > last
+        {
             errors.push(refuse("the range goes beyond the largest id, 4294967294"));
         }
         for other in list.iter().take(i) {
-            let overlap = |a: u32, b: u32| {
-                u64::from(a) < end(b, other.size()) && u64::from(b) < end(a, mapping.size())
-            };
+            let overlap =
+                |a: u32, b: u32| u64::from(a) < end(b, other.size()) && u64::from(b) < end(a, mapping.size());
             if overlap(mapping.container_id(), other.container_id()) {
                 errors.push(refuse("its container ids overlap an earlier mapping"));
             } else if overlap(mapping.host_id(), other.host_id()) {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::caps::{self, CapabilityMasks};
 use super::landlock::{self, Landlock};
 use super::mounts::{Mount, Rootfs};
-use super::seccomp::Filter;
+use super::namespaces::Namespaces;
+use super::seccomp::{Arch, Filter};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
 use crate::level::Level;
@@ -94,7 +95,13 @@ pub struct Rlimit {
 const RLIMIT_CORE: u32 = 4;
 
 /// The container's own process.
-pub(super) fn container(input: &Input<'_>, rootfs: &Rootfs, mounts: &[Mount], notes: &mut Notes) -> Workload {
+pub(super) fn container(
+    input: &Input<'_>,
+    namespaces: &Namespaces,
+    rootfs: &Rootfs,
+    mounts: &[Mount],
+    notes: &mut Notes,
+) -> Workload {
     let Some(process) = input.config.process() else {
         notes.refusals.push(
             Error::new(Kind::Invalid, "no process is given", "")
@@ -107,7 +114,7 @@ pub(super) fn container(input: &Input<'_>, rootfs: &Rootfs, mounts: &[Mount], no
     workload.new_keyring = !input.options.keep_keyring;
     workload.preserve_fds = input.options.preserve_fds;
     workload.capabilities = caps::resolve(input, caps::asked(process.capabilities().as_ref()), notes);
-    workload.landlock = landlock::resolve(input, rootfs, mounts, notes);
+    workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);
     workload.seccomp = seccomp(input, notes);
     security_labels(input, &workload, notes);
     if input.level >= Level::Baseline {
@@ -137,8 +144,8 @@ fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
     let own = input.config.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let mut filters = Vec::new();
     if let Some(own) = own {
-        match Filter::from_oci(own) {
-            Ok(filter) => filters.push(filter),
+        match Filter::from_oci(own, Arch::NATIVE) {
+            Ok(filter) => filters.push(own_filter(filter, notes)),
             Err(refusals) => notes.refusals.extend(refusals),
         }
     }
@@ -147,6 +154,24 @@ fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
         notes.change("linux.seccomp", format!("the {} profile is added", input.level));
     }
     filters
+}
+
+/// The container's own filter, with what of it has no effect listed.
+fn own_filter(filter: Filter, notes: &mut Notes) -> Filter {
+    if filter.listener.is_some() {
+        notes.refusals.push(
+            Error::new(Kind::Unsupported, "SCMP_ACT_NOTIFY is not supported by this version", "")
+                .at("linux.seccomp.listenerPath")
+                .fix("use another action, or another runtime for this container"),
+        );
+    }
+    if !filter.skipped.is_empty() {
+        notes.change(
+            "linux.seccomp.syscalls",
+            format!("no such system calls here: {}", filter.skipped.join(", ")),
+        );
+    }
+    filter
 }
 
 /// Labels are for a security module that must be there: without it the process would run unconfined.

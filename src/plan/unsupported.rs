@@ -9,13 +9,20 @@ pub(super) fn refusals(config: &Spec) -> Vec<Error> {
     let process = config.process().as_ref();
     let hooks = config.hooks().as_ref().and_then(|hooks| serde_json::to_value(hooks).ok());
     let hooks = hooks.as_ref().and_then(serde_json::Value::as_object);
-    let has_hooks = hooks.is_some_and(|hooks| hooks.values().any(|list| list.as_array().is_some_and(|list| !list.is_empty())));
+    let has_hooks = hooks
+        .is_some_and(|hooks| hooks.values().any(|list| list.as_array().is_some_and(|list| !list.is_empty())));
     let fields = [
         ("hooks", has_hooks),
         ("linux.intelRdt", linux.is_some_and(|linux| linux.intel_rdt().is_some())),
         ("linux.memoryPolicy", linux.is_some_and(|linux| linux.memory_policy().is_some())),
-        ("linux.netDevices", linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|list| !list.is_empty()))),
-        ("linux.mountLabel", linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()))),
+        (
+            "linux.netDevices",
+            linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|list| !list.is_empty())),
+        ),
+        (
+            "linux.mountLabel",
+            linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+        ),
         ("linux.personality", linux.is_some_and(|linux| linux.personality().is_some())),
         ("process.ioPriority", process.is_some_and(|process| process.io_priority().is_some())),
         ("process.scheduler", process.is_some_and(|process| process.scheduler().is_some())),

@@ -130,10 +130,7 @@ impl GapReport {
             return Ok(self.value);
         }
         let call = usize::try_from(self.stage).ok().and_then(|stage| STAGES.get(stage)).unwrap_or(&"");
-        Err(CallError {
-            call: (*call).to_owned(),
-            errno: Errno::from_raw_os_error(self.value),
-        })
+        Err(CallError { call: (*call).to_owned(), errno: Errno::from_raw_os_error(self.value) })
     }
 }
 
@@ -171,6 +168,31 @@ pub fn clone(child: &Child<'_>) -> Result<Cloned, CallError> {
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     if pid == 0 {
         gap.run();
+    }
+    let pid = check(pid).call(|| format!("clone3(flags {:#x})", args.flags))?;
+    // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned { pid: pid as i32, pidfd })
+}
+
+/// Makes a child that does nothing but hold new namespaces until it is killed.
+///
+/// # Errors
+/// `clone3(2)`'s.
+pub fn holder(new_namespaces: u64) -> Result<Cloned, CallError> {
+    let mut pidfd: c_int = -1;
+    let args = CloneArgs {
+        flags: new_namespaces | libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: as in `clone`; the child makes one system call, over and over.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    if pid == 0 {
+        loop {
+            raw(libc::SYS_ppoll, [0; 5]);
+        }
     }
     let pid = check(pid).call(|| format!("clone3(flags {:#x})", args.flags))?;
     // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
@@ -216,9 +238,8 @@ impl Gap {
         }
         if self.twice {
             let args = (&raw const self.second) as c_long;
-            let pid = self.must(4, || {
-                raw(libc::SYS_clone3, [args, size_of::<CloneArgs>() as c_long, 0, 0, 0])
-            });
+            let pid =
+                self.must(4, || raw(libc::SYS_clone3, [args, size_of::<CloneArgs>() as c_long, 0, 0, 0]));
             if pid != 0 {
                 self.report(0, pid as i32);
                 exit(0);
@@ -267,9 +288,7 @@ impl Gap {
         let fd = if self.exe_path.is_null() { self.exe_fd as c_long } else { self.seal() };
         let (argv, envp) = (self.argv.as_ptr() as c_long, self.envp.as_ptr() as c_long);
         let empty = c"".as_ptr() as c_long;
-        self.must(11, || {
-            raw(libc::SYS_execveat, [fd, empty, argv, envp, libc::AT_EMPTY_PATH as c_long])
-        });
+        self.must(11, || raw(libc::SYS_execveat, [fd, empty, argv, envp, libc::AT_EMPTY_PATH as c_long]));
         exit(1)
     }
 
@@ -277,14 +296,9 @@ impl Gap {
     fn seal(&self) -> c_long {
         let flags = (libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC) as c_long;
         let path = self.exe_path as c_long;
-        let fd =
-            self.must(10, || raw(libc::SYS_open_tree, [libc::AT_FDCWD as c_long, path, flags, 0, 0]));
-        let attr = libc::mount_attr {
-            attr_set: libc::MOUNT_ATTR_RDONLY,
-            attr_clr: 0,
-            propagation: 0,
-            userns_fd: 0,
-        };
+        let fd = self.must(10, || raw(libc::SYS_open_tree, [libc::AT_FDCWD as c_long, path, flags, 0, 0]));
+        let attr =
+            libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
         let (empty, at) = (c"".as_ptr() as c_long, libc::AT_EMPTY_PATH as c_long);
         let attr = (&raw const attr) as c_long;
         let size = size_of::<libc::mount_attr>() as c_long;

@@ -3,11 +3,13 @@
 //! Each `unsafe` block makes one call and names the invariant that makes it sound. Callers see safe
 //! functions over owned descriptors; a failure prints as the call with its arguments.
 
-pub mod clone;
+pub mod alloc;
 pub mod bpf;
+pub mod clone;
 pub mod error;
 pub mod mount;
 pub mod process;
+pub mod seccomp;
 pub mod socket;
 
 pub use error::{CallError, Syscall};

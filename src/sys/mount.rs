@@ -48,8 +48,7 @@ pub fn new_filesystem(
     options: &[(String, Option<String>)],
     attributes: u64,
 ) -> Result<OwnedFd, CallError> {
-    let context =
-        fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).call(|| format!("fsopen({fstype:?})"))?;
+    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).call(|| format!("fsopen({fstype:?})"))?;
     let explained = |error| explain(&context, error);
     if let Some(source) = source {
         fsconfig_set_string(&context, "source", source)

@@ -3,8 +3,8 @@
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use rustix::io::Errno;
 use nix::sched::CloneFlags;
+use rustix::io::Errno;
 
 use super::error::{CallError, Syscall, check};
 use crate::plan::caps::CapabilityMasks;
@@ -175,9 +175,7 @@ pub fn execve(path: &CStr, arguments: &[CString], environment: &[CString]) -> Er
 /// ENOSYS or EINVAL on older kernels.
 pub fn close_on_exec_from(first: i32) -> Result<(), CallError> {
     // SAFETY: the flag only marks descriptors; none is closed under its owner.
-    let result = unsafe {
-        libc::syscall(libc::SYS_close_range, first, i32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, i32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     check(result).map(drop).call(|| format!("close_range({first}, CLOEXEC)"))
 }
 
@@ -284,8 +282,17 @@ pub fn check_namespace(namespace: impl AsFd, flag: u64) -> Result<(), CallError>
     if kind as u64 == flag {
         return Ok(());
     }
-    Err(CallError { call: format!("ioctl({fd}, NS_GET_NSTYPE) = {kind:#x}, not {flag:#x}"), errno: Errno::INVAL })
+    Err(CallError {
+        call: format!("ioctl({fd}, NS_GET_NSTYPE) = {kind:#x}, not {flag:#x}"),
+        errno: Errno::INVAL,
+    })
 }
 
 /// The signal that cannot be caught (`signal(7)`).
 pub const SIGKILL: i32 = libc::SIGKILL;
+
+/// Lets `SIGPIPE` end the process, as a command line tool's should: Rust's start code ignores it.
+pub fn die_of_closed_pipes() {
+    // SAFETY: SIG_DFL is a valid disposition, and no thread runs yet that could be in a handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}

@@ -94,9 +94,8 @@ pub fn receive_descriptors(socket: impl AsFd, into: &mut Vec<OwnedFd>) -> Result
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0u8; 1];
     let mut data = [IoSliceMut::new(&mut byte)];
-    let received =
-        retry(|| recvmsg(socket.as_fd(), &mut data, &mut control, RecvFlags::CMSG_CLOEXEC))
-            .call(|| "recvmsg(SCM_RIGHTS)".to_owned())?;
+    let received = retry(|| recvmsg(socket.as_fd(), &mut data, &mut control, RecvFlags::CMSG_CLOEXEC))
+        .call(|| "recvmsg(SCM_RIGHTS)".to_owned())?;
     let before = into.len();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {

@@ -43,7 +43,7 @@ pub fn until_filtered(workload: &Workload) -> CapabilityMasks {
 }
 
 fn explain(error: crate::error::Error) -> crate::error::Error {
-    error
-        .at("process.capabilities")
-        .fix("a container gets no capability that its creator lacks: compare with CapPrm in /proc/self/status")
+    error.at("process.capabilities").fix(
+        "a container gets no capability that its creator lacks: compare with CapPrm in /proc/self/status",
+    )
 }

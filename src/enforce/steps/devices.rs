@@ -2,7 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, openat, symlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, openat, symlinkat,
+};
 use rustix::io::Errno;
 
 use crate::enforce::init::Init;
@@ -37,8 +39,9 @@ pub fn make(plan: &Plan, init: &mut Init) -> Result<()> {
     let umask = rustix::process::umask(Mode::empty());
     let made = plan.devices.iter().enumerate().try_for_each(|(index, device)| {
         let bind = init.received.take(&Role::Device(index));
-        one(plan, init.root()?, device, bind).map_err(|error| {
-            Error { what: format!("cannot make device {}: {}", device.path, error.what), ..error }
+        one(plan, init.root()?, device, bind).map_err(|error| Error {
+            what: format!("cannot make device {}: {}", device.path, error.what),
+            ..error
         })
     });
     rustix::process::umask(umask);
@@ -62,7 +65,8 @@ fn one(plan: &Plan, root: &Root, device: &Device, bind: Option<OwnedFd>) -> Resu
         return attach(tree, root.make_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }
     if plan.namespaces.has_user() && device.kind != DeviceKind::Fifo {
-        let source = crate::enforce::root::host(device.path.as_ref(), false).context(|| "cannot bind it".to_owned())?;
+        let source = crate::enforce::root::host(device.path.as_ref(), false)
+            .context(|| "cannot bind it".to_owned())?;
         let tree = clone_tree(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
         return attach(tree, root.make_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }

@@ -2,7 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{
+    ThreadNameSpaceType, move_into_thread_name_spaces, set_thread_res_gid, set_thread_res_uid,
+};
 
 use super::{cgroup, session};
 use crate::enforce::init::Init;

@@ -118,8 +118,7 @@ fn put(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<()> {
 
 fn set_all(tree: &OwnedFd, mount: &Mount) -> Result<(), crate::sys::CallError> {
     let own = Attributes { set: mount.set, clear: mount.clear, propagation: 0 };
-    let below =
-        Attributes { set: mount.set_recursive, clear: mount.clear_recursive, propagation: 0 };
+    let below = Attributes { set: mount.set_recursive, clear: mount.clear_recursive, propagation: 0 };
     if own != Attributes::default() {
         set_attributes(tree, with_atime_cleared(own), false)?;
     }
@@ -142,7 +141,8 @@ fn with_atime_cleared(mut attributes: Attributes) -> Attributes {
 /// by path: no link may lead them elsewhere (CVE-2019-19921).
 fn target(root: &Root, mount: &Mount, directory: bool) -> Result<OwnedFd> {
     let path = mount.destination.as_str();
-    let pseudo = matches!(&mount.source, Source::Filesystem { fstype, .. } if fstype == "proc" || fstype == "sysfs");
+    let pseudo =
+        matches!(&mount.source, Source::Filesystem { fstype, .. } if fstype == "proc" || fstype == "sysfs");
     let made = if directory { root.make_dir(path)? } else { root.make_file(path)? };
     if !pseudo && path != "/dev" {
         return Ok(made);

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::enforce::init::Init;
@@ -66,9 +66,12 @@ struct Empty {
 impl Empty {
     fn new() -> Result<Self> {
         let what = || "cannot make the files that mask others".to_owned();
-        let options = [("size", "4096"), ("nr_inodes", "2"), ("mode", "0755")]
+        let options = [("size", "4096"), ("nr_inodes", "3"), ("mode", "0755")]
             .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         let dir = new_filesystem("tmpfs", None, &options, 0).context(what)?;
+        mkdirat(&dir, "dir", Mode::from_raw_mode(0o555))
+            .call(|| "mkdirat(\"dir\")".to_owned())
+            .context(what)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         openat(&dir, "file", flags, Mode::empty()).call(|| "openat(\"file\")".to_owned()).context(what)?;
         set_attributes(&dir, Attributes { set: RDONLY, ..Attributes::default() }, false).context(what)?;
@@ -76,7 +79,7 @@ impl Empty {
     }
 
     fn put_over(&self, target: &OwnedFd) -> Result<(), crate::sys::CallError> {
-        let path = if is_dir(target) { "" } else { "file" };
+        let path = if is_dir(target) { "dir" } else { "file" };
         attach(clone_tree(&self.dir, Path::new(path), false)?, target)
     }
 }

@@ -19,9 +19,14 @@ pub fn find(workload: &Workload, init: &mut Init) -> Result<()> {
     let Some(name) = workload.args.first() else {
         return Err(Error::new(Kind::Invalid, "no program to run", "").at("process.args"));
     };
-    let path = if name.contains('/') { check(Path::new(name)).map(|()| PathBuf::from(name)) } else { search(name, workload) };
+    let path = if name.contains('/') {
+        check(Path::new(name)).map(|()| PathBuf::from(name))
+    } else {
+        search(name, workload)
+    };
     let path = path.map_err(|errno| not_runnable(name, errno))?;
-    init.program = Some(CString::new(path.as_os_str().as_bytes()).context(|| format!("cannot run {name:?}"))?);
+    init.program =
+        Some(CString::new(path.as_os_str().as_bytes()).context(|| format!("cannot run {name:?}"))?);
     Ok(())
 }
 
@@ -86,8 +91,12 @@ pub fn execute(program: &CString, workload: &Workload) -> Error {
                     "its interpreter (\"#!\" line or dynamic linker) is not in the root filesystem",
                 )
                 .at("process.args[0]"),
-                Errno::NOEXEC => Error::new(Kind::ProgramNotExecutable, format!("cannot run {name:?}"), "exec format error")
-                    .at("process.args[0]"),
+                Errno::NOEXEC => Error::new(
+                    Kind::ProgramNotExecutable,
+                    format!("cannot run {name:?}"),
+                    "exec format error",
+                )
+                .at("process.args[0]"),
                 other => not_runnable(&name, other),
             }
         }

@@ -11,8 +11,8 @@ use crate::enforce::root::{self, Root};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
 use crate::plan::mounts::Propagation;
-use crate::sys::mount::{Attributes, attach as attach_tree, clone_tree, set_attributes};
 use crate::sys::Syscall;
+use crate::sys::mount::{Attributes, attach as attach_tree, clone_tree, set_attributes};
 
 const RDONLY: u64 = 0x1;
 
@@ -81,7 +81,9 @@ pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
             .call(|| "umount2(\".\", MNT_DETACH)".to_owned())
             .context(what)?;
     } else {
-        rustix::mount::mount_move(".", "/").call(|| "mount(\".\", \"/\", MS_MOVE)".to_owned()).context(what)?;
+        rustix::mount::mount_move(".", "/")
+            .call(|| "mount(\".\", \"/\", MS_MOVE)".to_owned())
+            .context(what)?;
         rustix::process::chroot(".").call(|| "chroot(\".\")".to_owned()).context(what)?;
     }
     rustix::process::chdir("/").call(|| "chdir(\"/\")".to_owned()).context(what)?;

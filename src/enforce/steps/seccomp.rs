@@ -8,7 +8,9 @@ use crate::plan::Workload;
 /// Loads every filter; the last capabilities that only this needed go right after.
 pub fn load(workload: &Workload) -> Result<()> {
     for filter in &workload.seccomp {
-        let _ = filter;
+        crate::sys::seccomp::load(&filter.instructions(), filter.flags)
+            .context(|| format!("cannot load the seccomp profile {}", filter.name))
+            .map_err(|error| error.at("linux.seccomp"))?;
     }
     if caps::until_filtered(workload) != workload.capabilities {
         crate::sys::process::set_capabilities(&workload.capabilities)

@@ -13,7 +13,8 @@ pub fn set(plan: &Plan, _: &mut Init) -> Result<()> {
     if plan.sysctl.is_empty() {
         return Ok(());
     }
-    let procfs = new_filesystem("proc", None, &[], 0).context(|| "cannot open a procfs of our own".to_owned())?;
+    let procfs =
+        new_filesystem("proc", None, &[], 0).context(|| "cannot open a procfs of our own".to_owned())?;
     for (name, value) in &plan.sysctl {
         let what = || format!("cannot set sysctl {name} to {value:?}");
         let path = format!("sys/{}", name.replace('.', "/"));

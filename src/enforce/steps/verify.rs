@@ -38,8 +38,13 @@ fn capabilities(workload: &Workload, init: &mut Init) -> Result<()> {
     let found = process::capabilities().context(|| "cannot read capabilities back".to_owned())?;
     let planned = until_filtered(workload);
     // What the caller never had, nobody could keep in the bounding set.
-    if (found.bounding & !planned.bounding, found.effective, found.permitted, found.inheritable, found.ambient)
-        != (0, planned.effective, planned.permitted, planned.inheritable, planned.ambient)
+    if (
+        found.bounding & !planned.bounding,
+        found.effective,
+        found.permitted,
+        found.inheritable,
+        found.ambient,
+    ) != (0, planned.effective, planned.permitted, planned.inheritable, planned.ambient)
     {
         return Err(differs("capabilities", planned, found));
     }
@@ -73,7 +78,8 @@ fn landlock(workload: &Workload, init: &mut Init) -> Result<()> {
     let (Some(plan), Some(outside)) = (&workload.landlock, init.outside.take()) else { return Ok(()) };
     match openat(&outside, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Err(Errno::ACCESS) => {
-            let detail = format!("ABI {}, {} rules, tried on a directory outside", plan.abi, plan.path_beneath.len());
+            let detail =
+                format!("ABI {}, {} rules, tried on a directory outside", plan.abi, plan.path_beneath.len());
             init.receipt.add("landlock", State::Enforced, detail);
             Ok(())
         }

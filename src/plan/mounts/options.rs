@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn values_that_fsconfig_cannot_take_are_refused() {
-        let (at, error) = Options::parse(&["ro".into(), format!("lowerdir={}", "x".repeat(300))]).unwrap_err();
+        let (at, error) =
+            Options::parse(&["ro".into(), format!("lowerdir={}", "x".repeat(300))]).unwrap_err();
         assert_eq!((at, error.kind), (1, Kind::Unsupported));
     }
 }

@@ -16,11 +16,7 @@ pub struct Error(String);
 impl Regex {
     /// Accepts the one known pattern.
     pub fn new(pattern: &str) -> Result<Regex, Error> {
-        if pattern == CPU_LIST {
-            Ok(Regex)
-        } else {
-            Err(Error(pattern.to_owned()))
-        }
+        if pattern == CPU_LIST { Ok(Regex) } else { Err(Error(pattern.to_owned())) }
     }
 
     /// Whether `text` is a list of CPU numbers and ranges.

@@ -24,7 +24,8 @@ pub(super) fn mount(views: &[CgroupView], init: &mut Init, mount: &Mount) -> Res
         let tree = tree(only, init)?;
         return put(init.root()?, mount, &tree);
     }
-    let options = [("mode", "755"), ("size", "64k")].map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+    let options =
+        [("mode", "755"), ("size", "64k")].map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
     let what = || format!("cannot mount the cgroups on {}", mount.destination);
     let top = new_filesystem("tmpfs", Some("cgroup"), &options, 0).context(what)?;
     let private = Attributes { propagation: 1 << 18, ..Attributes::default() };
@@ -48,7 +49,9 @@ pub(super) fn mount(views: &[CgroupView], init: &mut Init, mount: &Mount) -> Res
 fn tree(view: &CgroupView, init: &mut Init) -> Result<OwnedFd> {
     match init.received.take(&Role::Cgroup(view.name.clone())) {
         Some(tree) => Ok(tree),
-        None => clone_tree(CWD, Path::new(&view.path), false).context(|| format!("cannot bind {}", view.path)),
+        None => {
+            clone_tree(CWD, Path::new(&view.path), false).context(|| format!("cannot bind {}", view.path))
+        }
     }
 }
 

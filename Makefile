@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PREFIX ?= /usr/local
+STATIC := $(or $(CARGO_TARGET_DIR),target)/static
+
+.PHONY: help build release check advisories test bench demo install clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## debug build of everything
+	cargo build --workspace
+
+release: ## static release build: musl where there is one, else glibc
+	scripts/build-release
+
+check: ## format, lints, documentation, licences (needs cargo-deny)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+	cargo deny --workspace check licenses bans sources
+
+advisories: ## known vulnerabilities of dependencies (fetches the advisory database)
+	cargo deny --workspace check advisories
+
+test: ## all tests; as root for those that start containers
+	cargo test --workspace --locked
+
+bench: release ## sandrun against crun and runc (docs in integration/bench)
+	cargo run --release --locked -p bench -- --runtime sandrun=$(STATIC)/sandrun --runtime crun --runtime runc
+
+demo: release ## a container that reports what it cannot do
+	integration/demo/run.sh $(STATIC)/sandrun
+
+install: release ## install under PREFIX (default /usr/local)
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(STATIC)/sandrun
+	if [ -e $(STATIC)/containerd-shim-sandrun-v2 ]; then \
+	  install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(STATIC)/containerd-shim-sandrun-v2; fi
+
+clean: ## remove what was built
+	cargo clean

@@ -1,0 +1,170 @@
+//! Create, start, state, kill, delete, exec and the lists: statuses, exit codes and JSON are runc's.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Bundle, Runtime, is_root, leaks};
+
+#[test]
+fn from_created_to_deleted() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::probe(&["sleep", "60"]);
+    let created = runtime.create(&bundle).ok();
+    assert_eq!(created.stderr, "", "nothing is said on success");
+    let state = runtime.call(&["state", &bundle.id]).ok().json();
+    assert_eq!(state["id"], bundle.id.as_str());
+    assert_eq!(state["status"], "created");
+    assert!(state["pid"].as_i64().is_some_and(|pid| pid > 0), "{state}");
+    assert_eq!(state["bundle"], bundle.path().display().to_string());
+    assert_eq!(state["rootfs"], bundle.rootfs().display().to_string());
+    for member in ["ociVersion", "created", "owner"] {
+        assert!(state[member].is_string(), "{member}: {state}");
+    }
+    runtime.call(&["start", &bundle.id]).ok();
+    assert_eq!(runtime.status(&bundle), "running");
+    assert_ne!(
+        runtime.call(&["delete", &bundle.id]).code,
+        0,
+        "a running container was deleted without --force"
+    );
+    runtime.call(&["kill", &bundle.id, "KILL"]).ok();
+    runtime.await_status(&bundle, "stopped");
+    runtime.call(&["delete", &bundle.id]).ok();
+    assert_ne!(runtime.call(&["state", &bundle.id]).code, 0);
+    leaks::assert_none(&runtime, &bundle);
+}
+
+#[test]
+fn the_exit_code_is_the_workloads() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    for (words, code) in
+        [(["exit", "0"], 0), (["exit", "7"], 7), (["kill-self", "15"], 143), (["kill-self", "9"], 137)]
+    {
+        // A first process gets only signals that it handles, but always its own SIGKILL's exit code from a child.
+        let script = format!("/probe {}; exit $?", words.join(" "));
+        let bundle = Bundle::shell(&script);
+        assert_eq!(runtime.run(&bundle).code, code, "{words:?}");
+        leaks::assert_none(&runtime, &bundle);
+    }
+}
+
+#[test]
+fn output_goes_where_it_belongs() {
+    skip_unless!(is_root(), "needs root");
+    let output = Runtime::sandrun().run(&Bundle::shell("echo to out; echo to err >&2")).ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("to out\n", "to err\n"));
+}
+
+#[test]
+fn environment_cwd_and_limits_are_those_of_the_configuration() {
+    skip_unless!(is_root(), "needs root");
+    let bundle = Bundle::probe(&["report"]).edit(|config| {
+        config["process"]["env"] = json!(["PATH=/bin", "ONE=1", "SPACED=a b=c"]);
+        config["process"]["cwd"] = json!("/tmp");
+        config["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 77, "hard": 88 }]);
+    });
+    let seen = Runtime::sandrun().ask(&bundle);
+    assert_eq!(seen["env"]["ONE"], "1");
+    assert_eq!(seen["env"]["SPACED"], "a b=c");
+    assert_eq!(seen["env"]["PATH"], "/bin");
+    assert_eq!(seen["env"].get("CARGO"), None, "the caller's environment got in");
+    assert_eq!(seen["cwd"], "/tmp");
+    assert_eq!(seen["rlimits"]["RLIMIT_NOFILE"], json!({ "soft": 77, "hard": 88 }));
+}
+
+#[test]
+fn detached_with_a_pid_file() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::probe(&["sleep", "60"]);
+    let file = bundle.path().join("pid");
+    runtime.run_with(&bundle, &["--detach", "--pid-file", &file.display().to_string()]).ok();
+    let pid: i64 = fs::read_to_string(&file).expect("a pid file").trim().parse().expect("a number");
+    let state = runtime.call(&["state", &bundle.id]).ok().json();
+    assert_eq!(state["pid"], pid);
+    assert_eq!(state["status"], "running");
+}
+
+#[test]
+fn a_pid_file_that_is_a_link_is_not_written_through() {
+    skip_unless!(is_root(), "needs root");
+    let bundle = Bundle::probe(&["sleep", "60"]);
+    let victim = bundle.path().join("victim");
+    fs::write(&victim, "untouched").expect("cannot write the victim");
+    let file = bundle.path().join("pid");
+    std::os::unix::fs::symlink(&victim, &file).expect("cannot plant the link");
+    Runtime::sandrun().run_with(&bundle, &["--detach", "--pid-file", &file.display().to_string()]);
+    assert_eq!(fs::read_to_string(&victim).expect("still there"), "untouched");
+}
+
+#[test]
+fn exec_runs_beside_and_returns_its_code() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::shell("sleep 60");
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    let first = fs::read_link(format!("/proc/{}/ns/pid", runtime.call(&["state", &bundle.id]).json()["pid"]));
+    let inside = runtime.call(&["exec", &bundle.id, "/probe", "namespaces"]).ok().json();
+    assert_eq!(inside["pid"], first.expect("a namespace").to_string_lossy().as_ref());
+    assert_eq!(runtime.call(&["exec", &bundle.id, "/bin/sh", "-c", "exit 9"]).code, 9);
+    let seen =
+        runtime.call(&["exec", "--env", "EXTRA=1", "--cwd", "/tmp", &bundle.id, "/probe", "env"]).ok().json();
+    assert_eq!(seen["EXTRA"], "1");
+    assert_ne!(runtime.call(&["exec", &bundle.id, "/no/such/program"]).code, 0);
+}
+
+#[test]
+fn pause_stops_and_resume_goes_on() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::shell("while true; do echo tick; sleep 0.05; done");
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    std::thread::sleep(Duration::from_millis(200));
+    runtime.call(&["pause", &bundle.id]).ok();
+    assert_eq!(runtime.status(&bundle), "paused");
+    let before = runtime.said(&bundle).len();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(runtime.said(&bundle).len(), before, "it ticks while it is paused");
+    runtime.call(&["resume", &bundle.id]).ok();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(runtime.said(&bundle).len() > before, "it does not tick again");
+}
+
+#[test]
+fn list_and_ps_are_json_when_asked() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::probe(&["sleep", "60"]);
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    let list = runtime.call(&["list", "--format", "json"]).ok().json();
+    assert_eq!(list[0]["id"], bundle.id.as_str(), "{list}");
+    assert_eq!(list[0]["status"], "running", "{list}");
+    assert_eq!(runtime.call(&["list", "--quiet"]).ok().stdout.trim(), bundle.id);
+    let pids = runtime.call(&["ps", "--format", "json", &bundle.id]).ok().json();
+    assert_eq!(pids, json!([runtime.call(&["state", &bundle.id]).json()["pid"]]));
+}
+
+#[test]
+fn annotations_are_in_the_state() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::probe(&["sleep", "60"])
+        .edit(|config| config["annotations"] = json!({ "org.example.key": "value" }));
+    runtime.create(&bundle).ok();
+    let state = runtime.call(&["state", &bundle.id]).ok().json();
+    assert_eq!(state["annotations"]["org.example.key"], "value", "{state}");
+}
+
+#[test]
+fn delete_with_force_forgives_what_is_not_there() {
+    let runtime = Runtime::sandrun();
+    assert_eq!(runtime.call(&["delete", "--force", "never-existed"]).code, 0);
+    assert_ne!(runtime.call(&["delete", "never-existed"]).code, 0);
+}

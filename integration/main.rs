@@ -1,0 +1,19 @@
+//! Runs sandrun as its users do, with the probe as the workload, and asserts on what the workload saw.
+//!
+//! SANDRUN names another program to test; PROBE a probe that is built already. Tests that this machine cannot
+//! run are skipped, with the reason, and counted in the last line.
+
+#[macro_use]
+mod support;
+
+mod badinput;
+mod caps;
+mod cgroup;
+mod debian;
+mod landlock;
+mod lifecycle;
+mod namespaces;
+mod peers;
+mod rootfs;
+mod seccomp;
+mod tty;

@@ -1,0 +1,12 @@
+//! What the tests share: bundles, runtimes, terminals, and the search for what is left behind.
+
+pub mod bundle;
+pub mod leaks;
+pub mod runtime;
+#[macro_use]
+pub mod skip;
+pub mod terminal;
+
+pub use bundle::{Bundle, Scratch};
+pub use runtime::{Output, Runtime};
+pub use skip::is_root;

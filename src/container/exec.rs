@@ -1,0 +1,249 @@
+//! `exec`: another process in a container, never less confined than the container itself.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::create::{Console, console_socket};
+use super::state::Lock;
+use super::status::{Found, Status, find};
+use crate::cgroup::{self, Dirs};
+use crate::enforce::order::{Role, Start, Task};
+use crate::enforce::spawn::{Child, Request, spawn};
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::Host;
+use crate::oci;
+use crate::plan::caps::CapabilityMasks;
+use crate::plan::namespaces::NamespaceKind;
+use crate::plan::process::{Terminal, User};
+use crate::plan::{Namespaces, Plan, Workload};
+
+/// What the caller wants.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// The container.
+    pub id: String,
+    /// Where containers are kept.
+    pub root: PathBuf,
+    /// The process.
+    pub process: Process,
+    /// Where its terminal is sent.
+    pub console: Console,
+    /// Descriptors above standard error that it inherits.
+    pub preserve_fds: u32,
+    /// Run it although the container is frozen; it then waits with the others.
+    pub ignore_paused: bool,
+    /// Written once the process exists.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// What is to run.
+#[derive(Debug)]
+pub enum Process {
+    /// As a file says, in the form of `process` of `config.json`.
+    File(PathBuf),
+    /// As the container's own process, but for these.
+    Like(Box<Overrides>),
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Process::Like(Box::default())
+    }
+}
+
+/// What differs from the container's own process.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// Another working directory.
+    pub cwd: Option<String>,
+    /// Variables that replace or add to the container's.
+    pub env: Vec<String>,
+    /// Whether it gets a terminal.
+    pub terminal: bool,
+    /// User and group.
+    pub user: Option<(u32, Option<u32>)>,
+    /// More groups.
+    pub additional_gids: Vec<u32>,
+    /// Capabilities to add, within the container's.
+    pub capabilities: u64,
+    /// Another AppArmor profile.
+    pub apparmor: Option<String>,
+    /// Another SELinux context.
+    pub selinux_label: Option<String>,
+}
+
+/// A process that is ready in its container.
+pub struct Ready {
+    /// The process, still ours to let go.
+    pub child: Child,
+    /// Whether its terminal was sent to the console socket.
+    pub has_terminal: bool,
+}
+
+/// Makes the process, up to the moment before its program runs.
+///
+/// # Errors
+/// `WrongState` unless the container runs; `Refused` for more privilege than it has.
+pub fn exec(wish: &mut Wish) -> Result<Ready> {
+    let found = find(&wish.root, &wish.id, Lock::None)?;
+    let container = running(&found, wish.ignore_paused)?;
+    let plan: Plan = found.dir.fetch("plan.json")?;
+    let workload = workload(wish, &plan)?;
+    let has_terminal = workload.terminal.is_some();
+    let dirs = match found.record.cgroup.as_str() {
+        "" => None,
+        path => Some(Dirs::open(path, &cgroup::detect()?)?),
+    };
+    let mut descriptors: Vec<(Role, OwnedFd)> = vec![(
+        Role::Container,
+        container
+            .pidfd()
+            .try_clone_to_owned()
+            .context(|| "cannot keep the container's process".to_owned())?,
+    )];
+    let into_cgroup = dirs.as_ref().and_then(Dirs::unified);
+    if let Some(dirs) = &dirs {
+        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    }
+    if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
+        descriptors.push((Role::ConsoleSocket, socket));
+    }
+    let pid = found.record.process.map_or(0, |process| process.pid);
+    let (child, _) = spawn(Request {
+        namespaces: &Namespaces::default(),
+        join: pid_namespace(&plan, pid)?,
+        cgroup: into_cgroup,
+        oom_score_adj: workload.oom_score_adj,
+        preserve_fds: workload.preserve_fds,
+        privileged: Host::probe()?.is_privileged(),
+        start: Start::Go,
+        descriptors,
+        task: Task::Exec(namespaces(&plan), Box::new(workload)),
+    })?;
+    if let Some(path) = &wish.pid_file {
+        super::pidfile::write(path, child.pid())?;
+    }
+    Ok(Ready { child, has_terminal })
+}
+
+fn running(found: &Found, ignore_paused: bool) -> Result<&super::process::Process> {
+    let refuse =
+        |why: &str| Error::new(Kind::WrongState, format!("cannot exec in container {}", found.dir.id()), why);
+    match (&found.process, found.status) {
+        (Some(_), Status::Paused) if !ignore_paused => {
+            Err(refuse("it is paused").fix("resume it first, or use --ignore-paused"))
+        }
+        (Some(process), _) => Ok(process),
+        (None, _) => Err(refuse("container not running")),
+    }
+}
+
+/// The container's namespaces as flags of `setns(2)`: all but the pid namespace, which only children enter.
+fn namespaces(plan: &Plan) -> u32 {
+    let joined = plan.namespaces.join.iter().map(|joined| joined.kind);
+    let all = plan.namespaces.new.iter().copied().chain(joined);
+    let flags = all.filter(|kind| *kind != NamespaceKind::Pid).fold(0, |flags, kind| flags | kind.flag());
+    u32::try_from(flags).unwrap_or(u32::MAX)
+}
+
+fn pid_namespace(plan: &Plan, pid: i32) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
+    let kind = NamespaceKind::Pid;
+    if !plan.namespaces.is_new(kind) && !plan.namespaces.is_joined(kind) {
+        return Ok(Vec::new());
+    }
+    let file = std::fs::File::open(format!("/proc/{pid}/ns/pid"))
+        .context(|| "cannot open the container's pid namespace".to_owned())?;
+    Ok(vec![(kind, file.into())])
+}
+
+/// The process as asked, with the container's own confinement.
+fn workload(wish: &Wish, plan: &Plan) -> Result<Workload> {
+    let own = &plan.workload;
+    let mut workload = match &wish.process {
+        Process::File(path) => from_file(path)?,
+        Process::Like(overrides) => like(own, overrides, plan),
+    };
+    workload.capabilities = capabilities(&workload.capabilities, plan)?;
+    workload.no_new_privs |= own.no_new_privs;
+    workload.new_keyring = own.new_keyring;
+    workload.landlock.clone_from(&own.landlock);
+    workload.seccomp.clone_from(&own.seccomp);
+    workload.preserve_fds = wish.preserve_fds;
+    if workload.oom_score_adj.is_none() {
+        workload.oom_score_adj = own.oom_score_adj;
+    }
+    for limit in &own.rlimits {
+        if !workload.rlimits.iter().any(|other| other.resource == limit.resource) {
+            workload.rlimits.push(limit.clone());
+        }
+    }
+    if own.apparmor_profile.is_some() && workload.apparmor_profile.is_none() {
+        workload.apparmor_profile.clone_from(&own.apparmor_profile);
+    }
+    if own.selinux_label.is_some() && workload.selinux_label.is_none() {
+        workload.selinux_label.clone_from(&own.selinux_label);
+    }
+    Ok(workload)
+}
+
+fn from_file(path: &Path) -> Result<Workload> {
+    let (process, _) = oci::load_process(path)?;
+    crate::plan::process::resolve(&process, "process").map_err(|errors| {
+        let what = format!("cannot run the process of {}", path.display());
+        Error::all(&what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, ""))
+    })
+}
+
+fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
+    let mut workload = Workload { args: overrides.args.clone(), ..own.clone() };
+    workload.capabilities = plan.asked_capabilities;
+    if let Some(cwd) = &overrides.cwd {
+        workload.cwd.clone_from(cwd);
+    }
+    for variable in &overrides.env {
+        let name = variable.split_once('=').map_or(variable.as_str(), |(name, _)| name);
+        workload.env.retain(|other| other.split_once('=').map_or(other.as_str(), |(name, _)| name) != name);
+        workload.env.push(variable.clone());
+    }
+    if let Some((uid, gid)) = overrides.user {
+        workload.user =
+            User { uid, gid: gid.unwrap_or(0), umask: own.user.umask, additional_gids: Vec::new() };
+        // Another home: that of the other user.
+        workload.env.retain(|variable| !variable.starts_with("HOME="));
+    }
+    workload.user.additional_gids.extend(&overrides.additional_gids);
+    workload.terminal = overrides.terminal.then(Terminal::default);
+    let CapabilityMasks { bounding, effective, permitted, .. } = &mut workload.capabilities;
+    [bounding, effective, permitted].into_iter().for_each(|set| *set |= overrides.capabilities);
+    workload.apparmor_profile = overrides.apparmor.clone().or_else(|| own.apparmor_profile.clone());
+    workload.selinux_label = overrides.selinux_label.clone().or_else(|| own.selinux_label.clone());
+    workload
+}
+
+/// What the container was asked to have it may ask for again, and gets what the container got; more is refused.
+fn capabilities(asked: &CapabilityMasks, plan: &Plan) -> Result<CapabilityMasks> {
+    let union = |masks: &CapabilityMasks| {
+        masks.bounding | masks.effective | masks.permitted | masks.inheritable | masks.ambient
+    };
+    let more = union(asked) & !union(&plan.asked_capabilities);
+    if more != 0 {
+        let names = crate::plan::caps::names(more).join(", ");
+        return Err(Error::new(
+            Kind::Refused,
+            format!("exec asks for {names}, which container {} does not have", plan.id),
+            "an exec gets at most its container's privileges",
+        )
+        .at("process.capabilities")
+        .fix("leave the capability out, or give it to the container"));
+    }
+    let own = &plan.workload.capabilities;
+    Ok(CapabilityMasks {
+        bounding: asked.bounding & own.bounding,
+        effective: asked.effective & asked.permitted & own.permitted,
+        permitted: asked.permitted & own.permitted,
+        inheritable: asked.inheritable & own.inheritable,
+        ambient: asked.ambient & asked.inheritable & asked.permitted & own.permitted & own.inheritable,
+    })
+}

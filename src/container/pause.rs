@@ -1,0 +1,39 @@
+//! `pause` and `resume`: the freezer of the container's cgroup.
+
+use super::status::{Found, Status};
+use crate::cgroup::{self, Dirs};
+use crate::error::{Error, Kind, Result};
+
+/// Stops every process of a container; returns when the kernel says that they stand still.
+///
+/// # Errors
+/// `WrongState` unless it is created or running.
+pub fn pause(found: &Found) -> Result<()> {
+    match found.status {
+        Status::Created | Status::Running => cgroup::freeze(&dirs(found)?),
+        status => Err(wrong(found, "pause", status)),
+    }
+}
+
+/// Lets them go on.
+///
+/// # Errors
+/// `WrongState` unless it is paused.
+pub fn resume(found: &Found) -> Result<()> {
+    match found.status {
+        Status::Paused => cgroup::thaw(&dirs(found)?),
+        status => Err(wrong(found, "resume", status)),
+    }
+}
+
+fn dirs(found: &Found) -> Result<Dirs> {
+    Dirs::open(&found.record.cgroup, &cgroup::detect()?)
+}
+
+fn wrong(found: &Found, verb: &str, status: Status) -> Error {
+    Error::new(
+        Kind::WrongState,
+        format!("cannot {verb} container {}", found.dir.id()),
+        format!("it is {status}"),
+    )
+}
