@@ -3,12 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
-};
-
+use super::confirm;
 use super::process::identify;
-use super::state::{Record, START_SOCKET, StateDir};
+use super::start_socket;
+use super::state::{Record, StateDir};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::{Receipt, State};
@@ -22,11 +20,7 @@ use crate::oci;
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
-use crate::sys::Syscall;
 use crate::sys::mount::{clone_tree, set_idmap};
-
-/// What the receipt says of a filter that is loaded with the program.
-pub(super) const PENDING: &str = "when the program starts";
 
 /// What the caller wants.
 #[derive(Debug, Clone, Default)]
@@ -199,7 +193,8 @@ fn build(
     dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
-    let cgroup = make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let cgroup =
+        make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
     if cgroup.is_none() {
         made.cgroup = false;
         record.cgroup.clear();
@@ -211,7 +206,7 @@ fn build(
         descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
     }
     if start == Start::Socket {
-        descriptors.push((Role::StartSocket, start_socket(dir)?));
+        descriptors.push((Role::StartSocket, start_socket::listen(dir)?));
     }
     if plan.workload.terminal.is_some()
         && let Some(socket) = console_socket(&mut wish.console)?
@@ -231,14 +226,14 @@ fn build(
     })?;
     record.process = Some(identify(child.pid())?);
     let mut receipt = Receipt::default();
-    namespaces(&plan, &child, &mut receipt)?;
+    confirm::namespaces(&plan, &child, &mut receipt)?;
     if let Some((dirs, devices)) = cgroup {
-        limits(&plan, &dirs, devices, &mut receipt);
+        confirm::limits(&plan, &dirs, devices, &mut receipt);
     }
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
     dir.save(record)?;
-    expect_filters(&plan, &mut receipt);
+    confirm::expect_filters(&plan, &mut receipt);
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
     }
@@ -360,42 +355,6 @@ fn open_joined(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>
     Ok(join)
 }
 
-/// By way of `/proc/self/fd`, because the path of a state directory may be longer than a socket's may be.
-fn socket_address(dir: &StateDir) -> Result<SocketAddrUnix> {
-    use std::os::fd::AsRawFd;
-    let path = format!("/proc/self/fd/{}/{START_SOCKET}", dir.as_fd().as_raw_fd());
-    SocketAddrUnix::new(path).context(|| "cannot name the start socket".to_owned())
-}
-
-fn start_socket(dir: &StateDir) -> Result<OwnedFd> {
-    let what = || "cannot make the start socket".to_owned();
-    let socket = stream_socket().context(what)?;
-    bind(&socket, &socket_address(dir)?).call(|| "bind(start)".to_owned()).context(what)?;
-    listen(&socket, 1).call(|| "listen(start)".to_owned()).context(what)?;
-    Ok(socket)
-}
-
-fn stream_socket() -> Result<OwnedFd, crate::sys::CallError> {
-    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .call(|| "socket(AF_UNIX, SOCK_STREAM)".to_owned())
-}
-
-/// Connects to the start socket of a container.
-///
-/// # Errors
-/// `WrongState` when nobody listens there any more.
-pub(super) fn connect_to_start(dir: &StateDir) -> Result<OwnedFd> {
-    let what = || format!("cannot start container {}", dir.id());
-    let socket = stream_socket().context(what)?;
-    connect(&socket, &socket_address(dir)?).call(|| "connect(start)".to_owned()).context(what).map_err(
-        |error| Error {
-            kind: Kind::WrongState,
-            ..error.fix("its init is gone: remove it with `sandrun delete --force`")
-        },
-    )?;
-    Ok(socket)
-}
-
 /// Connects to whoever wants the terminal, with the caller's rights.
 pub(super) fn console_socket(console: &mut Console) -> Result<Option<OwnedFd>> {
     match std::mem::take(console) {
@@ -407,59 +366,4 @@ pub(super) fn console_socket(console: &mut Console) -> Result<Option<OwnedFd>> {
             Ok(Some(socket.into()))
         }
     }
-}
-
-/// What the kernel says of the cgroup's values.
-fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &mut Receipt) {
-    let outcomes = cgroup::verify(cgroup, &plan.cgroup.settings);
-    let missing: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.holds)
-        .map(|outcome| format!("{} is {:?}, not {}", outcome.file, outcome.actual, outcome.asked))
-        .collect();
-    let limits: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| outcome.holds && !outcome.file.starts_with("devices."))
-        .map(|outcome| format!("{}={}", outcome.file, outcome.asked))
-        .collect();
-    match missing.is_empty() {
-        true => receipt.add("cgroup", State::Enforced, limits.join(", ")),
-        false => receipt.add("cgroup", State::Partial, missing.join(", ")),
-    }
-    match devices {
-        Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
-        Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
-        Restricted::Not(why) => receipt.add("devices", State::Absent, why),
-    }
-}
-
-/// Filters are loaded last of all: until the program runs they are only planned.
-fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
-    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
-    match names.is_empty() {
-        true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
-        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
-    }
-}
-
-/// A namespace that should be new must not be ours.
-fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
-    let mut names = Vec::new();
-    for kind in &plan.namespaces.new {
-        let what = || format!("cannot read the {kind} namespace back");
-        let read =
-            |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
-        if *kind != NamespaceKind::Time && read("self")? == read(&child.pid().to_string())? {
-            return Err(Error::new(
-                Kind::Failed,
-                format!("the {kind} namespace is not new"),
-                "the kernel shows the caller's",
-            ));
-        }
-        names.push(kind.to_string());
-    }
-    let joined = plan.namespaces.join.iter().map(|joined| format!("{} joined", joined.kind));
-    names.extend(joined);
-    receipt.add("namespaces", State::Enforced, names.join(", "));
-    Ok(())
 }

@@ -44,8 +44,12 @@ fn kill_by_namespace(found: &Found, signal: i32) -> Result<()> {
         Some(process) if signal == crate::sys::process::SIGKILL => process.signal(signal),
         Some(_) => {
             let why = "it has no cgroup, which would know all of its processes";
-            Err(Error::new(Kind::Unsupported, format!("cannot send signal {signal} to all of {}", found.dir.id()), why)
-                .fix("leave --all out, or send KILL"))
+            Err(Error::new(
+                Kind::Unsupported,
+                format!("cannot send signal {signal} to all of {}", found.dir.id()),
+                why,
+            )
+            .fix("leave --all out, or send KILL"))
         }
     }
 }
