@@ -12,6 +12,7 @@ mod pause;
 mod ps;
 mod resume;
 mod run;
+mod shielded;
 mod spec;
 mod start;
 mod state;
