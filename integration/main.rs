@@ -15,5 +15,8 @@ mod lifecycle;
 mod namespaces;
 mod peers;
 mod rootfs;
+mod rootless;
 mod seccomp;
+mod spec;
+mod tryout;
 mod tty;

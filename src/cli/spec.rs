@@ -40,7 +40,8 @@ fn write(path: &std::path::Path, text: &str) -> Result<()> {
     let what = || format!("cannot write {}", path.display());
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(Error::new(Kind::Exists, what(), "it exists").fix("remove it first, or name another --bundle"));
+            return Err(Error::new(Kind::Exists, what(), "it exists")
+                .fix("remove it first, or name another --bundle"));
         }
         file => file.context(what)?,
     };

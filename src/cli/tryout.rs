@@ -55,8 +55,18 @@ const NOBODYS_ID: u32 = 0x7000_0000;
 const KEPT_VARIABLES: [&str; 7] = ["COLORTERM", "LANG", "LC_ALL", "PATH", "TERM", "TZ", "USER"];
 
 /// Where hosts keep what belongs to people and to daemons: homes, mail, sockets, kernels, removable disks.
-const HIDDEN: [&str; 10] =
-    ["/boot", "/home", "/media", "/mnt", "/root", "/run", "/var/mail", "/var/run", "/var/spool", "/sys/fs/cgroup"];
+const HIDDEN: [&str; 10] = [
+    "/boot",
+    "/home",
+    "/media",
+    "/mnt",
+    "/root",
+    "/run",
+    "/var/mail",
+    "/var/run",
+    "/var/spool",
+    "/sys/fs/cgroup",
+];
 
 const SCRATCH: [&str; 2] = ["/tmp", "/var/tmp"];
 
@@ -183,10 +193,12 @@ fn working_directory(asked: Option<&Path>, places: &[Place], home: &str) -> Resu
     match (visible, asked) {
         (true, _) => dir.into_os_string().into_string().map_err(|_| "its name is not UTF-8").context(what),
         (false, None) => Ok(home.to_owned()),
-        (false, Some(_)) => {
-            Err(Error::new(Kind::Invalid, format!("cannot start in {}", dir.display()), "it is hidden from the program")
-                .fix("show it with --ro or --rw"))
-        }
+        (false, Some(_)) => Err(Error::new(
+            Kind::Invalid,
+            format!("cannot start in {}", dir.display()),
+            "it is hidden from the program",
+        )
+        .fix("show it with --ro or --rw")),
     }
 }
 

@@ -152,16 +152,20 @@ pub fn resolve(request: &Request<'_>, layout: &Layout) -> Result<Cgroup, Vec<Err
 pub(super) fn indispensable(cgroup: &Cgroup, id: &str, why: &str) -> Vec<Error> {
     let mut errors: Vec<Error> = Vec::new();
     if cgroup.path != path::default(id) {
-        errors.push(Error::new(Kind::Unsupported, format!("cannot make the cgroup {}", cgroup.path), why)
-            .at("linux.cgroupsPath")
-            .fix("remove the field, or name a cgroup that is delegated to this user"));
+        errors.push(
+            Error::new(Kind::Unsupported, format!("cannot make the cgroup {}", cgroup.path), why)
+                .at("linux.cgroupsPath")
+                .fix("remove the field, or name a cgroup that is delegated to this user"),
+        );
     }
     for setting in &cgroup.settings {
         let Some(at) = &setting.at else { continue };
         if errors.iter().all(|error| error.at.as_ref() != Some(at)) {
-            errors.push(Error::new(Kind::Unsupported, "a limit that cannot be applied", why)
-                .at(at)
-                .fix("remove it, or name a cgroup that is delegated to this user in linux.cgroupsPath"));
+            errors.push(
+                Error::new(Kind::Unsupported, "a limit that cannot be applied", why)
+                    .at(at)
+                    .fix("remove it, or name a cgroup that is delegated to this user in linux.cgroupsPath"),
+            );
         }
     }
     errors

@@ -19,7 +19,11 @@ fn sandbox() -> Sandbox {
         terminal: false,
         host_network: false,
         ids: (1000, 1001),
-        places: vec![place("/home", View::Hidden), place("/home/a/src", View::Writable), place("/home/a", View::Home)],
+        places: vec![
+            place("/home", View::Hidden),
+            place("/home/a/src", View::Writable),
+            place("/home/a", View::Home),
+        ],
     }
 }
 
@@ -29,7 +33,8 @@ fn strict(sandbox: &Sandbox) -> Plan {
 
 #[test]
 fn parents_are_mounted_before_what_is_below_them() {
-    let ordered = in_order(&[place("/a/b-c", View::Hidden), place("/a/b/c", View::ReadOnly), place("/a", View::Home)]);
+    let ordered =
+        in_order(&[place("/a/b-c", View::Hidden), place("/a/b/c", View::ReadOnly), place("/a", View::Home)]);
     let paths: Vec<&str> = ordered.iter().map(|place| place.path.as_str()).collect();
     assert_eq!(paths, ["/a", "/a/b/c", "/a/b-c"]);
 }
