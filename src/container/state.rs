@@ -354,7 +354,7 @@ pub fn default_root() -> PathBuf {
 
 fn explain_root(error: Error) -> Error {
     match rustix::process::geteuid().is_root() {
-        true => error,
+        true => error.fix("name another directory with --root"),
         false => error.fix("name a directory of yours with --root, or set XDG_RUNTIME_DIR to one"),
     }
 }
