@@ -44,10 +44,8 @@ fn say(script: &str) -> Option<String> {
 #[test]
 fn shell_package_manager_and_interpreters_run() {
     skip_unless!(is_root(), "needs root");
-    let said = say(
-        "apt-get --version | head -n 1; dpkg -l | wc -l; perl -e 'print 6*7, \"\\n\"'; \
-         python3 -c 'import threading; t = threading.Thread(target=print, args=(\"thread\",)); t.start(); t.join()'",
-    );
+    let said = say("apt-get --version | head -n 1; dpkg -l | wc -l; perl -e 'print 6*7, \"\\n\"'; \
+         python3 -c 'import threading; t = threading.Thread(target=print, args=(\"thread\",)); t.start(); t.join()'");
     let Some(said) = said else { skip!("no Debian root filesystem can be made here") };
     assert!(said.starts_with("apt "), "{said}");
     assert!(said.contains("42\n") && said.ends_with("thread\n"), "{said}");

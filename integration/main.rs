@@ -3,6 +3,11 @@
 //! SANDRUN names another program to test; PROBE a probe that is built already. Tests that this machine cannot
 //! run are skipped, with the reason, and counted in the last line.
 
+// A test that cannot go on has failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Clean-up goes on with what is left.
+#![allow(clippy::let_underscore_must_use)]
+
 #[macro_use]
 mod support;
 

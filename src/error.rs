@@ -88,7 +88,7 @@ impl Error {
         if errors.len() < 2 {
             return errors.pop();
         }
-        let kind = errors[0].kind;
+        let kind = errors.first().map_or(Kind::Failed, |first| first.kind);
         let list: Vec<String> =
             errors.iter().enumerate().map(|(i, error)| format!("({}) {error}", i + 1)).collect();
         Some(Error::new(kind, format!("{what}, for {} reasons", list.len()), list.join("; ")))

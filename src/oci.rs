@@ -68,7 +68,8 @@ pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
         serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
     let mut value = Value::Object([("process".to_owned(), value)].into_iter().collect());
     let mut unknown = adapt(&mut value);
-    let process = typed(value["process"].take(), "process.", &mut unknown)?;
+    let value = value.get_mut("process").map(Value::take).unwrap_or_default();
+    let process = typed(value, "process.", &mut unknown)?;
     Ok((process, unknown))
 }
 

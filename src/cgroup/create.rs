@@ -136,7 +136,7 @@ fn enable(dir: &OwnedFd, at: &str, needed: &[&str], below_root: bool) -> Result<
         let available = files::read(dir, "cgroup.controllers").map_err(|error| cannot(&error))?;
         for name in available.split_whitespace().filter(|name| COUNTED.contains(name) && !is_on(name)) {
             // No limit depends on these: without them there are only fewer statistics.
-            let _ = files::write(dir, "cgroup.subtree_control", &format!("+{name}"));
+            files::write(dir, "cgroup.subtree_control", &format!("+{name}")).unwrap_or_default();
         }
     }
     Ok(())
@@ -157,7 +157,7 @@ fn cannot_enable(controller: &str, at: &str, error: &CallError) -> Error {
 /// Removes what a failed `create` made. Whatever cannot be removed is in use by then, and is not ours.
 fn undo(created: &[String]) {
     for dir in created.iter().rev() {
-        let _ = rmdir(dir);
+        rmdir(dir).unwrap_or_default();
     }
 }
 

@@ -28,7 +28,7 @@ pub use dirs::{Dirs, join};
 pub use freezer::{freeze, frozen, thaw};
 pub use host::detect;
 pub use processes::{kill_all, oom_kills, pids, signal};
-pub use remove::delete;
+pub use remove::{delete, delete_empty};
 pub use settings::{Outcome, apply, verify};
 
 use crate::error::{Error, Kind};

@@ -12,6 +12,7 @@ use super::dirs::{Dir, Dirs};
 use super::freezer::{inhabited, stop, thaw, wait_for};
 use super::{failure, files};
 use crate::error::{Error, Kind, Result};
+use crate::plan::cgroup::Layout;
 use crate::sys::{CallError, Syscall};
 
 /// How long killed processes may take to be gone.
@@ -68,13 +69,17 @@ pub fn kill_all(dirs: &Dirs) -> Result<()> {
 ///
 /// # Errors
 /// `Failed` if the file cannot be read.
-pub fn oom_kills(dirs: &Dirs) -> Result<Option<u64>> {
-    let Some(dir) = dirs.of("memory") else { return Ok(None) };
+pub fn oom_kills(path: &str, layout: &Layout) -> Result<Option<u64>> {
+    let Some(root) = layout.dir_of("memory") else { return Ok(None) };
+    let read = |file: &str| {
+        let dir = files::descend(files::open_root(root)?, &files::components(path)?)?;
+        files::read(&dir, file)
+    };
     for file in ["memory.events", "memory.oom_control"] {
-        match files::read(&dir.fd, file) {
+        match read(file) {
             Ok(text) => return Ok(files::keyed(&text, "oom_kill")),
             Err(error) if error.errno == Errno::NOENT => {}
-            Err(error) => return Err(failure(format!("cannot read {}/{file}", dirs.place(dir)), &error)),
+            Err(error) => return Err(failure(format!("cannot read {root}{path}/{file}"), &error)),
         }
     }
     Ok(None)

@@ -38,6 +38,33 @@ pub fn delete(path: &str, layout: &Layout) -> Result<()> {
     Error::all(&format!("cannot remove the cgroup {path}"), errors).map_or(Ok(()), Err)
 }
 
+/// Removes a cgroup in which nothing is left, in one attempt: the rule for a container that has ended. Whether
+/// that was all; if not, there are processes, or cgroups beneath.
+///
+/// # Errors
+/// `Failed` if the kernel refuses for another reason.
+pub fn delete_empty(path: &str, layout: &Layout) -> Result<bool> {
+    let mut all = true;
+    for place in places(layout) {
+        match remove_leaf(place.root, path) {
+            Ok(()) => {}
+            Err(error) if error.errno == Errno::NOENT => {}
+            Err(error) if busy(&error) => all = false,
+            Err(error) => {
+                return Err(failure(format!("cannot remove the cgroup {}{path}", place.root), &error));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn remove_leaf(root: &str, path: &str) -> Result<(), CallError> {
+    let names = files::components(path)?;
+    let Some((leaf, parents)) = names.split_last() else { return Ok(()) };
+    let parent = files::descend(files::open_root(root)?, parents)?;
+    files::remove_dir(&parent, leaf)
+}
+
 fn delete_in(root: &str, path: &str, deadline: Instant) -> Result<(), CallError> {
     let names = files::components(path)?;
     let Some((leaf, parents)) = names.split_last() else { return Ok(()) };

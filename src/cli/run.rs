@@ -10,10 +10,11 @@ use crate::cgroup;
 use crate::container::create::{Console, Created, Wish, create};
 use crate::container::delete::delete_locked;
 use crate::container::start::started;
-use crate::container::state::StateDir;
+use crate::container::state::{Record, StateDir};
 use crate::enforce::order::Start;
 use crate::error::{Context, Error, Kind, Result};
 use crate::log::Log;
+use crate::plan::cgroup::Layout;
 use crate::sys::Syscall;
 
 /// Create a container, run its program, and delete it when that ends
@@ -92,7 +93,7 @@ fn detached(wish: &mut Wish) -> Result<()> {
 fn go(created: &Created) -> Result<()> {
     let run =
         created.child.go().and_then(|()| started(&created.dir, &created.record, created.receipt.clone()));
-    run.map_err(|error| match delete_locked(&created.dir, true) {
+    run.map_err(|error| match delete_locked(&created.dir, true, &created.layout) {
         Ok(()) => error,
         Err(second) => Error { why: format!("{}; and then: {second}", error.why), ..error },
     })
@@ -122,15 +123,15 @@ pub(super) fn foreground(
     };
     go(&created)?;
     created.dir.unlock()?;
-    let Created { dir, record, child, .. } = created;
+    let Created { dir, record, child, layout, .. } = created;
     let pidfd = child.release();
     let code = terminal::attend(std::os::fd::AsFd::as_fd(&*pidfd), &signals, console.as_ref());
     drop(console);
     ended(&dir);
-    report_oom(&record.id, &record.cgroup, log);
+    report_oom(&record, &layout, log);
     if !keep {
         match dir.lock_again() {
-            Ok(()) => delete_locked(&dir, true)?,
+            Ok(()) => delete_locked(&dir, true, &layout)?,
             // Somebody else has deleted it.
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),
@@ -140,13 +141,13 @@ pub(super) fn foreground(
 }
 
 /// A program that was killed for want of memory cannot say so itself.
-fn report_oom(id: &str, path: &str, log: &Log) {
-    let kills = || cgroup::oom_kills(&cgroup::Dirs::open(path, &cgroup::detect()?)?);
-    if let Ok(Some(kills)) = kills()
+fn report_oom(record: &Record, layout: &Layout, log: &Log) {
+    if let Ok(Some(kills)) = cgroup::oom_kills(&record.cgroup, layout)
         && kills > 0
     {
         log.notice(&format!(
-            "container {id} ran out of memory: the kernel killed {kills} of its processes; raise linux.resources.memory.limit if it needs more"
+            "container {} ran out of memory: the kernel killed {kills} of its processes; raise linux.resources.memory.limit if it needs more",
+            record.id
         ));
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::level::Level;
 use crate::oci;
+use crate::plan::cgroup::Layout;
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
@@ -76,6 +77,8 @@ pub struct Created {
     pub receipt: Receipt,
     /// Whether its terminal was sent to the console socket.
     pub has_terminal: bool,
+    /// How control groups are laid out.
+    pub layout: Layout,
 }
 
 /// Creates a container whose init waits for `start`: on its socket, or for the creator's word.
@@ -94,7 +97,9 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let mut made = Made { cgroup: false };
     let has_terminal = plan.workload.terminal.is_some();
     match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
-        Ok((child, receipt)) => Ok(Created { dir, record, child, receipt, has_terminal }),
+        Ok((child, receipt)) => {
+            Ok(Created { dir, record, child, receipt, has_terminal, layout: host.cgroup })
+        }
         Err(error) => Err(undo(error, &dir, &record, &made, &host)),
     }
 }

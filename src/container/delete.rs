@@ -7,6 +7,7 @@ use super::state::{Lock, StateDir};
 use super::status::Status;
 use crate::cgroup;
 use crate::error::{Error, Kind, Result};
+use crate::plan::cgroup::Layout;
 use crate::sys::process::SIGKILL;
 
 /// How long a killed process may take, in milliseconds.
@@ -22,19 +23,19 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
         Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
         dir => dir?,
     };
-    delete_locked(&dir, force)
+    delete_locked(&dir, force, &cgroup::detect()?)
 }
 
 /// The same for a container whose directory is locked already.
 ///
 /// # Errors
 /// As [`delete`].
-pub fn delete_locked(dir: &StateDir, force: bool) -> Result<()> {
+pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()> {
     let id = dir.id();
     let record = match dir.load() {
         Err(error) if error.kind == Kind::NotFound || force => {
             // Nothing was made before the record; a record that cannot be read names at least our default.
-            cgroup_gone(&format!("/sandrun-{id}"))?;
+            cgroup_gone(&format!("/sandrun-{id}"), layout)?;
             return dir.remove();
         }
         record => record?,
@@ -55,7 +56,7 @@ pub fn delete_locked(dir: &StateDir, force: bool) -> Result<()> {
             .signal(SIGKILL)
             .or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
     }
-    cgroup_gone(&record.cgroup)?;
+    cgroup_gone(&record.cgroup, layout)?;
     if let Some(process) = &process
         && !process.wait(PATIENCE)?
     {
@@ -70,14 +71,16 @@ pub fn delete_locked(dir: &StateDir, force: bool) -> Result<()> {
 }
 
 /// Kills what is left in the cgroup, and removes it.
-fn cgroup_gone(path: &str) -> Result<()> {
-    let layout = cgroup::detect()?;
-    match cgroup::Dirs::open(path, &layout) {
+fn cgroup_gone(path: &str, layout: &Layout) -> Result<()> {
+    if cgroup::delete_empty(path, layout)? {
+        return Ok(());
+    }
+    match cgroup::Dirs::open(path, layout) {
         Err(error) if error.kind == Kind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(dirs) => {
             cgroup::kill_all(&dirs)?;
-            cgroup::delete(path, &layout)
+            cgroup::delete(path, layout)
         }
     }
 }

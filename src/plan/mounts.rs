@@ -49,7 +49,7 @@ pub struct Rootfs {
     /// Mounted read-only once everything is in place.
     pub readonly: bool,
     /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub set_recursive: u64,
     /// Propagation of the container's root mount.
     pub propagation: Propagation,
@@ -57,6 +57,10 @@ pub struct Rootfs {
     pub recursive: bool,
     /// Change the root with `pivot_root(2)`; else by moving the mount and `chroot(2)`.
     pub pivot: bool,
+}
+
+fn is_zero(attributes: &u64) -> bool {
+    *attributes == 0
 }
 
 impl Default for Rootfs {

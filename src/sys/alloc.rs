@@ -95,6 +95,7 @@ unsafe impl GlobalAlloc for Bump {
 }
 
 #[cfg(test)]
+#[allow(clippy::multiple_unsafe_ops_per_block)] // one allocation's life is one invariant
 mod tests {
     use super::*;
 

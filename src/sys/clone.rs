@@ -1,6 +1,6 @@
 //! `clone3(2)`, and the only code that runs between it and `execveat(2)`.
 //!
-//! The child is a copy of a process whose locks and buffers it must not trust, so [`gap`] makes raw system
+//! The child is a copy of a process whose locks and buffers it must not trust, so the gap makes raw system
 //! calls only: it allocates nothing, takes no lock and never returns. Its calls, in order:
 //!
 //! 1. join the namespaces that are given by descriptor (and, where that is asked, clone once more: joined
@@ -336,8 +336,7 @@ fn raw(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> c_long {
 }
 
 fn errno() -> c_int {
-    // SAFETY: the pointer is to this thread's errno, which is there from the start of the thread.
-    unsafe { *libc::__errno_location() }
+    Errno::from_io_error(&std::io::Error::last_os_error()).map_or(libc::EIO, Errno::raw_os_error)
 }
 
 fn exit(code: c_int) -> ! {

@@ -20,6 +20,9 @@ const AT_ONCE: usize = 64;
 /// A message larger than this is not one of ours.
 const LARGEST: u64 = 64 << 20;
 
+/// The bytes of a message, and the descriptors that came with it.
+pub type Message = (Vec<u8>, Vec<OwnedFd>);
+
 /// Sends one message with descriptors.
 ///
 /// # Errors
@@ -38,7 +41,7 @@ pub fn send(socket: impl AsFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -
 ///
 /// # Errors
 /// ECONNRESET when it closed in the middle of one, and those of `recvmsg(2)`.
-pub fn receive(socket: impl AsFd) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, CallError> {
+pub fn receive(socket: impl AsFd) -> Result<Option<Message>, CallError> {
     let socket = socket.as_fd();
     let mut header = [0u8; 16];
     if !read_exact(socket, &mut header)? {

@@ -100,9 +100,9 @@ fn too_much_memory_is_killed_and_counted() {
     }
     let memory = serde_json::json!({ "memory": { "limit": 33_554_432, "swap": 33_554_432 } });
     let fixture = Fixture::new("oom", memory);
-    assert_eq!(oom_kills(&fixture.dirs), Ok(Some(0)));
+    assert_eq!(oom_kills(fixture.dirs.path(), &fixture.layout), Ok(Some(0)));
     reap(fixture.shell("head -c 100000000 /dev/zero | tail"));
-    assert!(oom_kills(&fixture.dirs).expect("a count") >= Some(1));
+    assert!(oom_kills(fixture.dirs.path(), &fixture.layout).expect("a count") >= Some(1));
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn connect(terminal: Terminal, init: &mut Init) -> Result<OwnedFd> {
 fn open_master(root: &Root) -> Result<OwnedFd> {
     let what = || "cannot open a terminal".to_owned();
     let dir = match root.open_plain("/dev/pts", OFlags::PATH | OFlags::DIRECTORY) {
-        Ok(dir) if fstatfs(&dir).is_ok_and(|fs| fs.f_type as i64 == DEVPTS_SUPER_MAGIC) => dir,
+        Ok(dir) if is_devpts(&dir) => dir,
         _ => {
             let why = "there is no devpts on /dev/pts of the container";
             return Err(Error::new(Kind::Invalid, what(), why)
@@ -77,4 +77,9 @@ fn open_master(root: &Root) -> Result<OwnedFd> {
     };
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(&dir, "ptmx", flags, Mode::empty()).call(|| "openat(devpts, \"ptmx\")".to_owned()).context(what)
+}
+
+fn is_devpts(dir: &OwnedFd) -> bool {
+    #[allow(clippy::useless_conversion)] // its width differs by architecture
+    fstatfs(dir).is_ok_and(|fs| i64::try_from(fs.f_type) == Ok(DEVPTS_SUPER_MAGIC))
 }
