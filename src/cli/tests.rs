@@ -12,7 +12,7 @@ use crate::plan::{self, Plan};
 
 /// The plan that a configuration gets on a host with everything a current kernel has.
 pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result<Plan> {
-    let config = crate::oci::from_value(config)?;
+    let config = crate::oci::parse(&config.to_string())?;
     let controllers = ["cpu", "io", "memory", "pids"].map(str::to_owned).to_vec();
     let host = Host {
         euid,

@@ -75,7 +75,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let mut wish = Wish {
         id: made_up_id("try")?,
         bundle: PathBuf::from("/"),
-        config: Some(oci::from_value(config::config(&sandbox))?),
+        config: Some(oci::parse(&config::config(&sandbox).to_string())?),
         root: global.root(),
         level: global.level.or(Some(Level::Strict)),
         console: Console::None,

@@ -13,7 +13,7 @@ fn parse(text: &str) -> Value {
 #[test]
 fn every_level_can_run_it_and_knows_every_field() {
     for (text, euid) in [(CONFIG.to_owned(), 0), (rootless(1000, 1001), 1000)] {
-        assert_eq!(crate::oci::from_value(parse(&text)).unwrap().unknown, Vec::<String>::new());
+        assert_eq!(crate::oci::parse(&text).unwrap().unknown, Vec::<String>::new());
         for level in [Level::Oci, Level::Baseline, Level::Strict] {
             let plan = plan(parse(&text), level, euid, false).unwrap();
             assert_eq!(plan.rootfs.path, "/bundle/rootfs");
