@@ -21,7 +21,7 @@ use crate::plan::cgroup::Layout;
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
-use crate::sys::mount::{clone_tree, set_idmap};
+use crate::sys::mount::{clone_private, clone_tree, set_idmap};
 
 /// What the caller wants.
 #[derive(Debug, Clone, Default)]
@@ -287,7 +287,7 @@ fn open_host_objects(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
             }
             Source::Cgroup { views } => {
                 for view in views {
-                    let tree = clone_tree(rustix::fs::CWD, Path::new(&view.path), false)
+                    let tree = clone_private(rustix::fs::CWD, Path::new(&view.path), false)
                         .context(|| format!("cannot bind {}", view.path))?;
                     descriptors.push((Role::Cgroup(view.name.clone()), tree));
                 }
@@ -333,7 +333,7 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
     for (index, device) in
         plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo)
     {
-        let tree = bind_source(Path::new(&device.path), false, false).map_err(|error| {
+        let tree = device_node(&device.path).map_err(|error| {
             error.fix(format!(
                 "in a user namespace {} is bound from the host, which has to have it",
                 device.path
@@ -342,6 +342,12 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
         descriptors.push((Role::Device(index), tree));
     }
     Ok(())
+}
+
+fn device_node(path: &str) -> Result<OwnedFd> {
+    let what = || format!("cannot bind {path}");
+    let node = open_host(Path::new(path), false).context(what)?;
+    clone_private(&node, Path::new(""), false).context(what)
 }
 
 /// The host's namespaces are joined with the host's rights, so a user namespace comes last; for an ordinary

@@ -54,6 +54,8 @@ pub struct Child {
     pid: i32,
     pidfd: Rc<OwnedFd>,
     control: Rc<OwnedFd>,
+    /// The sealed binary has said that it runs.
+    greeted: bool,
     released: bool,
 }
 
@@ -106,8 +108,13 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
     };
     let cloned = clone::clone(&description).context(what).map_err(explain_clone)?;
     drop(theirs);
-    let first =
-        Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), released: false };
+    let first = Child {
+        pid: cloned.pid,
+        pidfd: Rc::new(cloned.pidfd),
+        control: Rc::new(ours),
+        greeted: false,
+        released: false,
+    };
     let child = if twice { first.succeed()? } else { first };
     // While the child waits for its id maps: once it is hidden, an ordinary caller may not write to it.
     if let Some(score) = request.oom_score_adj {
@@ -219,7 +226,10 @@ impl Child {
     /// The first child made a second one in its place: ours too, as it was cloned with our parenthood.
     fn succeed(mut self) -> Result<Child> {
         let what = || "cannot start the container's init".to_owned();
-        let pid = self.report()?.pid().context(what)?;
+        // The second one's greeting, all zeroes, may come before the first one's word about it.
+        let first = self.report()?.pid().context(what)?;
+        let greeted = first == 0;
+        let pid = if greeted { self.report()?.pid().context(what)? } else { first };
         let pid = Pid::from_raw(pid).ok_or("no process id").context(what)?;
         let pidfd = pidfd_open(pid, rustix::process::PidfdFlags::empty())
             .call(|| format!("pidfd_open({})", pid.as_raw_nonzero()))
@@ -227,7 +237,13 @@ impl Child {
         self.reap();
         self.released = true;
         let control = Rc::clone(&self.control);
-        Ok(Child { pid: pid.as_raw_nonzero().get(), pidfd: Rc::new(pidfd), control, released: false })
+        Ok(Child {
+            pid: pid.as_raw_nonzero().get(),
+            pidfd: Rc::new(pidfd),
+            control,
+            greeted,
+            released: false,
+        })
     }
 
     fn report(&self) -> Result<GapReport> {
@@ -299,6 +315,9 @@ impl Child {
 
     /// Waits until the sealed binary runs.
     fn greet(&self) -> Result<()> {
+        if self.greeted {
+            return Ok(());
+        }
         self.report()?.pid().map(drop).context(|| "cannot start the container's init".to_owned())
     }
 

@@ -15,6 +15,7 @@ pub mod namespaces;
 pub mod process;
 pub mod seccomp;
 mod unsupported;
+mod without_cgroup;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -94,44 +95,6 @@ pub struct Absent {
     pub layer: String,
     /// Why not, and which kernel or setting has it.
     pub why: String,
-}
-
-impl Plan {
-    /// Goes on without a cgroup, which the caller may not make for the given reason: what sandrun adds of its
-    /// own accord is listed as absent.
-    ///
-    /// # Errors
-    /// What `config.json` asks for and only a cgroup can do, by field.
-    pub fn give_up_cgroup(&mut self, why: &str) -> Result<()> {
-        let refusals = cgroup::indispensable(&self.cgroup, &self.id, why);
-        if let Some(error) =
-            Error::all(&format!("cannot run container {} without a cgroup", self.id), refusals)
-        {
-            return Err(error);
-        }
-        if !self.namespaces.is_new(namespaces::NamespaceKind::Pid) {
-            let what = "neither a cgroup nor a pid namespace of its own";
-            return Err(Error::new(
-                Kind::Unsupported,
-                what,
-                format!("nothing could end its processes; {why}"),
-            )
-            .at("linux.namespaces")
-            .fix("add {\"type\": \"pid\"}"));
-        }
-        // In a user namespace no device node can be made, so the list of devices is not missed.
-        let why =
-            format!("no limits on memory, CPU and processes: {why}; run as root, or in a delegated cgroup");
-        self.absent.push(Absent { layer: "cgroup".to_owned(), why });
-        self.cgroup =
-            cgroup::Cgroup { ignored: std::mem::take(&mut self.cgroup.ignored), ..Default::default() };
-        for mount in &mut self.mounts {
-            if let mounts::Source::Cgroup { views } = &mut mount.source {
-                views.clear();
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Everything a plan is made from.

@@ -150,8 +150,9 @@ fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
         }
     }
     if input.level >= Level::Baseline {
-        filters.push(Filter::baseline());
-        notes.change("linux.seccomp", format!("the {} profile is added", input.level));
+        let filter = Filter::baseline();
+        notes.change("linux.seccomp", format!("the {} profile is added", filter.name));
+        filters.push(filter);
     }
     filters
 }

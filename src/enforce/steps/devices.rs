@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::plan::devices::{Device, DeviceKind};
 use crate::plan::mounts::Source;
 use crate::sys::Syscall;
-use crate::sys::mount::{attach, clone_tree};
+use crate::sys::mount::{attach, clone_private};
 
 /// OCI runtime-linux, "Dev symbolic links".
 const LINKS: [(&str, &str); 5] = [
@@ -67,7 +67,7 @@ fn one(plan: &Plan, root: &Root, device: &Device, bind: Option<OwnedFd>) -> Resu
     if plan.namespaces.has_user() && device.kind != DeviceKind::Fifo {
         let source = crate::enforce::root::host(device.path.as_ref(), false)
             .context(|| "cannot bind it".to_owned())?;
-        let tree = clone_tree(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
+        let tree = clone_private(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
         return attach(tree, root.make_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }
     match mknodat(&parent, name, file_type(device), Mode::from_raw_mode(device.mode), number(device)) {

@@ -287,6 +287,11 @@ impl Access {
         self.0
     }
 
+    /// Whether it is every access there is.
+    pub fn is_all(self) -> bool {
+        self.0 == 7
+    }
+
     fn and_also(self, other: Access) -> Access {
         Access(self.0 | other.0)
     }

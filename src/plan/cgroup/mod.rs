@@ -18,11 +18,12 @@ mod path;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 pub use device_program::compile as device_program;
 pub use devices::{Access, DeviceGate, DeviceKind, DeviceNode, DeviceRule, Devices};
 use draft::Draft;
 pub use layout::{Hierarchy, Layout, Unified, Version};
+pub(super) use path::default as default_path;
 
 /// What the caller asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,29 +147,6 @@ pub fn resolve(request: &Request<'_>, layout: &Layout) -> Result<Cgroup, Vec<Err
     } else {
         Err(draft.errors)
     }
-}
-
-/// What of a cgroup a container cannot go on without, because `config.json` asks for it.
-pub(super) fn indispensable(cgroup: &Cgroup, id: &str, why: &str) -> Vec<Error> {
-    let mut errors: Vec<Error> = Vec::new();
-    if cgroup.path != path::default(id) {
-        errors.push(
-            Error::new(Kind::Unsupported, format!("cannot make the cgroup {}", cgroup.path), why)
-                .at("linux.cgroupsPath")
-                .fix("remove the field, or name a cgroup that is delegated to this user"),
-        );
-    }
-    for setting in &cgroup.settings {
-        let Some(at) = &setting.at else { continue };
-        if errors.iter().all(|error| error.at.as_ref() != Some(at)) {
-            errors.push(
-                Error::new(Kind::Unsupported, "a limit that cannot be applied", why)
-                    .at(at)
-                    .fix("remove it, or name a cgroup that is delegated to this user in linux.cgroupsPath"),
-            );
-        }
-    }
-    errors
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
 }
 
 /// The path of a container that names none.
-pub(super) fn default(id: &str) -> String {
+pub(in crate::plan) fn default(id: &str) -> String {
     format!("/sandrun-{id}")
 }
 
