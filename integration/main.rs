@@ -21,5 +21,8 @@ mod namespaces;
 mod peers;
 mod propagation;
 mod rootfs;
+mod rootless;
 mod seccomp;
+mod spec;
+mod tryout;
 mod tty;

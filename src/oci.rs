@@ -20,6 +20,7 @@ pub const OCI_VERSION: &str = "1.3.0";
 const LARGEST: u64 = 16 << 20;
 
 /// A configuration, and what in it is not known.
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The typed configuration.
     pub spec: Spec,

@@ -52,6 +52,7 @@ impl Bundle {
         Ok(Wish {
             id: id.to_owned(),
             bundle,
+            config: None,
             root: global.root(),
             level: global.level,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),
@@ -59,6 +60,7 @@ impl Bundle {
                 keep_keyring: self.no_new_keyring,
                 preserve_fds: self.preserve_fds + inherited_sockets(),
                 no_pivot: self.no_pivot,
+                sealed_root: false,
             },
             pid_file: self.pid_file.clone(),
         })

@@ -9,6 +9,7 @@
 //!
 //! Every command finds out the state from the kernel: the record only says which process and which cgroup.
 
+mod confirm;
 pub mod create;
 pub mod delete;
 pub mod exec;
@@ -18,5 +19,6 @@ pub mod pause;
 pub mod pidfile;
 pub mod process;
 pub mod start;
+mod start_socket;
 pub mod state;
 pub mod status;

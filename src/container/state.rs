@@ -48,7 +48,7 @@ pub struct Record {
     pub owner: u32,
     /// Level in force.
     pub level: Level,
-    /// Path of its cgroup below the root of each hierarchy.
+    /// Path of its cgroup below the root of each hierarchy; empty where the caller could make none.
     pub cgroup: String,
     /// The container's process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,8 @@ impl StateDir {
     pub fn create(root: &Path, id: &str) -> Result<Self> {
         check_id(id)?;
         std::fs::create_dir_all(root)
-            .context(|| format!("cannot make the state directory {}", root.display()))?;
+            .context(|| format!("cannot make the state directory {}", root.display()))
+            .map_err(explain_root)?;
         let root = open_root(root)?;
         match mkdirat(&root, id, Mode::from_raw_mode(0o700)) {
             Err(Errno::EXIST) => {
@@ -118,7 +119,8 @@ impl StateDir {
             }
             result => result
                 .call(|| format!("mkdirat({id:?})"))
-                .context(|| format!("cannot create container {id}"))?,
+                .context(|| format!("cannot create container {id}"))
+                .map_err(explain_root)?,
         }
         let dir = open_dir(&root, id)
             .call(|| format!("openat({id:?})"))
@@ -347,6 +349,13 @@ pub fn default_root() -> PathBuf {
     match runtime_dir {
         Some(dir) if !rustix::process::geteuid().is_root() => Path::new(&dir).join("sandrun"),
         _ => PathBuf::from("/run/sandrun"),
+    }
+}
+
+fn explain_root(error: Error) -> Error {
+    match rustix::process::geteuid().is_root() {
+        true => error.fix("name another directory with --root"),
+        false => error.fix("name a directory of yours with --root, or set XDG_RUNTIME_DIR to one"),
     }
 }
 

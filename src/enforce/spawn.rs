@@ -65,9 +65,6 @@ pub struct Child {
 /// The first thing that went wrong on either side; the child is gone then.
 pub fn spawn(request: Request<'_>) -> Result<(Child, Receipt)> {
     let child = start_child(&request)?;
-    if let Some(score) = request.oom_score_adj {
-        child.set_oom_score_adj(score)?;
-    }
     child.greet()?;
     child.send_order(request)?;
     let receipt = child.receive_receipt()?;
@@ -119,6 +116,10 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         released: false,
     };
     let child = if twice { first.succeed()? } else { first };
+    // While the child waits for its id maps: once it is hidden, an ordinary caller may not write to it.
+    if let Some(score) = request.oom_score_adj {
+        child.set_oom_score_adj(score)?;
+    }
     if new_user {
         child.map_ids(request.namespaces, request.privileged)?;
     }

@@ -15,6 +15,7 @@ pub mod namespaces;
 pub mod process;
 pub mod seccomp;
 mod unsupported;
+mod without_cgroup;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -125,6 +126,9 @@ pub struct Options {
     pub preserve_fds: u32,
     /// Do not use `pivot_root(2)` (`--no-pivot`), for a root filesystem on a ramdisk.
     pub no_pivot: bool,
+    /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
+    /// from before the container's mounts are made: for a root filesystem that is the host's.
+    pub sealed_root: bool,
 }
 
 /// What the parts of a plan add to it beside their own value.

@@ -48,6 +48,9 @@ pub struct Rootfs {
     pub path: String,
     /// Mounted read-only once everything is in place.
     pub readonly: bool,
+    /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_recursive: u64,
     /// Propagation of the container's root mount.
     pub propagation: Propagation,
     /// Whether the propagation reaches the mounts below the root.
@@ -56,11 +59,16 @@ pub struct Rootfs {
     pub pivot: bool,
 }
 
+fn is_zero(attributes: &u64) -> bool {
+    *attributes == 0
+}
+
 impl Default for Rootfs {
     fn default() -> Self {
         Self {
             path: String::new(),
             readonly: false,
+            set_recursive: 0,
             propagation: Propagation::Slave,
             recursive: true,
             pivot: true,
@@ -180,7 +188,8 @@ pub(super) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
     };
     Ok(Rootfs {
         path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
-        readonly: root.readonly().unwrap_or(false),
+        readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
+        set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
         propagation,
         recursive,
         pivot: !input.options.no_pivot,

@@ -84,6 +84,9 @@ fn explain(fstype: &str, error: Error) -> Error {
              check `grep {fstype} /proc/self/mountinfo` of the caller"
         ));
     }
+    if fstype == "devpts" && error.why.contains("Invalid gid") {
+        return error.fix("in a user namespace the group has to be mapped: map it, or remove the option gid");
+    }
     error
 }
 

@@ -23,6 +23,7 @@ pub use device_program::compile as device_program;
 pub use devices::{Access, DeviceGate, DeviceKind, DeviceNode, DeviceRule, Devices};
 use draft::Draft;
 pub use layout::{Hierarchy, Layout, Unified, Version};
+pub(super) use path::default as default_path;
 
 /// What the caller asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,10 +44,10 @@ pub struct Request<'a> {
 }
 
 /// The cgroup of one container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cgroup {
-    /// From the root of each hierarchy, with a leading slash: `/sandrun-web`.
+    /// From the root of each hierarchy, with a leading slash: `/sandrun-web`. Empty for a container without.
     pub path: String,
     /// The limits: the files to write, in order. Those of the devices are apart, because an update of a
     /// running container changes limits only.

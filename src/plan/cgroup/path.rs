@@ -11,7 +11,7 @@ const LONGEST_PATH: usize = 3072;
 pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
     let path = match path {
         Some(path) if !path.is_empty() => path.to_owned(),
-        _ => format!("/sandrun-{id}"),
+        _ => default(id),
     };
     let components = path.strip_prefix('/').unwrap_or(&path);
     let reason = components.split('/').find_map(fault).or_else(|| {
@@ -23,6 +23,11 @@ pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
             .at(AT)
             .fix("name a cgroup below the root of the hierarchy, such as /sandrun/web")),
     }
+}
+
+/// The path of a container that names none.
+pub(in crate::plan) fn default(id: &str) -> String {
+    format!("/sandrun-{id}")
 }
 
 /// What is wrong with one component.

@@ -12,6 +12,8 @@ const RELATIME: u64 = 0x0;
 const NOATIME: u64 = 0x10;
 const STRICTATIME: u64 = 0x20;
 const NODIRATIME: u64 = 0x80;
+/// What the host's own files get.
+pub(super) const SEALED: u64 = RDONLY | NOSUID | NODEV;
 const NOSYMFOLLOW: u64 = 0x0020_0000;
 
 /// What a list of options says; data is what only the filesystem understands.
