@@ -12,6 +12,7 @@ use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::root::host as open_host;
 use crate::enforce::spawn::{Child, Request, spawn};
+use crate::enforce::steps::devices::is_device;
 use crate::enforce::steps::mounts::bind_source;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -20,11 +21,11 @@ use crate::oci;
 use crate::plan::cgroup::Layout;
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Device, Plan};
 use crate::sys::mount::{clone_private, clone_tree, set_idmap};
 
 /// What the caller wants.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Wish {
     /// The container's id.
     pub id: String,
@@ -54,15 +55,6 @@ pub enum Console {
     Path(PathBuf),
     /// Whoever has the other end.
     Socket(OwnedFd),
-}
-
-impl Clone for Console {
-    fn clone(&self) -> Self {
-        match self {
-            Console::Path(path) => Console::Path(path.clone()),
-            _ => Console::None,
-        }
-    }
 }
 
 /// A container whose init is ready.
@@ -333,7 +325,7 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
     for (index, device) in
         plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo)
     {
-        let tree = device_node(&device.path).map_err(|error| {
+        let tree = device_node(device).map_err(|error| {
             error.fix(format!(
                 "in a user namespace {} is bound from the host, which has to have it",
                 device.path
@@ -344,9 +336,14 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
     Ok(())
 }
 
-fn device_node(path: &str) -> Result<OwnedFd> {
-    let what = || format!("cannot bind {path}");
-    let node = open_host(Path::new(path), false).context(what)?;
+/// What is bound must be the very device: its number is what the configuration allows, not its name.
+fn device_node(device: &Device) -> Result<OwnedFd> {
+    let what = || format!("cannot bind {}", device.path);
+    let node = open_host(Path::new(&device.path), false).context(what)?;
+    if !is_device(&node, device) {
+        let why = format!("the host's is not device {}:{}", device.major, device.minor);
+        return Err(Error::new(Kind::Invalid, what(), why));
+    }
     clone_private(&node, Path::new(""), false).context(what)
 }
 
