@@ -23,13 +23,13 @@ advisories: ## known vulnerabilities of dependencies (fetches the advisory datab
 	cargo deny --workspace check advisories
 
 test: ## all tests; as root for those that start containers
-	cargo test --workspace --locked
+	scripts/test
 
 bench: release ## sandrun against crun and runc (docs in integration/bench)
 	cargo run --release --locked -p bench -- --runtime sandrun=$(STATIC)/sandrun --runtime crun --runtime runc
 
-demo: release ## a container that reports what it cannot do
-	integration/demo/run.sh $(STATIC)/sandrun
+demo: ## a Debian container that says what it cannot do
+	scripts/demo
 
 install: release ## install under PREFIX (default /usr/local)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(STATIC)/sandrun

@@ -56,8 +56,8 @@ fn the_first_process_is_pid_1_and_sees_no_other() {
     let bundle = Bundle::shell("echo $$; ls /proc | grep -c '^[0-9]'; hostname");
     let output = Runtime::sandrun().run(&bundle).ok();
     let lines: Vec<&str> = output.stdout.lines().collect();
-    // The shell, ls and grep.
-    assert_eq!(lines, ["1", "3", "probed"]);
+    // The shell and ls; and grep, if it was there already.
+    assert!(matches!(lines[..], ["1", "2" | "3", "probed"]), "{lines:?}");
 }
 
 #[test]

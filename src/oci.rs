@@ -20,6 +20,7 @@ pub const OCI_VERSION: &str = "1.3.0";
 const LARGEST: u64 = 16 << 20;
 
 /// A configuration, and what in it is not known.
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The typed configuration.
     pub spec: Spec,
@@ -40,8 +41,19 @@ pub fn load(bundle: &Path) -> Result<Config> {
             .fix("give the directory of a bundle with --bundle, or write a config.json with `sandrun spec`"),
         _ => error,
     })?;
+    parse(&text).map_err(|error| match error.at {
+        None => Error { what: format!("{} is not valid JSON", path.display()), ..error },
+        Some(_) => error,
+    })
+}
+
+/// Reads the text of a `config.json`.
+///
+/// # Errors
+/// `Invalid`, with the place of what is wrong in it; without one when it is not JSON at all.
+pub fn parse(text: &str) -> Result<Config> {
     let mut value: Value =
-        serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
+        serde_json::from_str(text).context(|| "config.json is not valid JSON".to_owned())?;
     let version = check_version(&value)?;
     let pids_limit = value.pointer("/linux/resources/pids/limit").and_then(Value::as_i64);
     let pids_limit = pids_limit.filter(|&limit| limit != 0 || version >= (1, 3));
@@ -96,6 +108,7 @@ fn check_version(value: &Value) -> Result<(u32, u32)> {
 /// Turns what the specification allows, and the typed form rejects, into what it accepts.
 fn adapt(value: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
+    take_foreign(value, &mut unknown);
     if let Some(process) = value.get_mut("process").and_then(Value::as_object_mut) {
         process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::new()));
         process.entry("cwd").or_insert_with(|| Value::String(String::new()));
@@ -114,6 +127,23 @@ fn adapt(value: &mut Value) -> Vec<String> {
         }
     }
     unknown
+}
+
+/// Fields that the typed form has and that mean nothing on Linux, or anywhere.
+fn take_foreign(value: &mut Value, unknown: &mut Vec<String>) {
+    let foreign = [
+        ("", "uidMappings", "uidMappings"),
+        ("", "gidMappings", "gidMappings"),
+        ("/process", "commandLine", "process.commandLine"),
+        ("/process/user", "username", "process.user.username"),
+    ];
+    for (object, field, path) in foreign {
+        if let Some(object) = value.pointer_mut(object).and_then(Value::as_object_mut)
+            && object.remove(field).is_some()
+        {
+            unknown.push(path.to_owned());
+        }
+    }
 }
 
 /// A capability that this version has no name for cannot be given; the container runs without it.
@@ -153,7 +183,15 @@ fn typed<T: DeserializeOwned>(value: Value, prefix: &str, unknown: &mut Vec<Stri
     })
 }
 
-/// `serde_ignored` writes an optional value as `?` in the path.
+/// `serde_ignored` writes an optional value as `?` in the path, and the third of a list as `.2`.
 fn plain(path: &str) -> String {
-    path.split('.').filter(|part| *part != "?").collect::<Vec<_>>().join(".")
+    let mut plain = String::new();
+    for part in path.split('.').filter(|part| *part != "?") {
+        match part.parse::<usize>() {
+            Ok(index) => plain.push_str(&format!("[{index}]")),
+            Err(_) if plain.is_empty() => plain.push_str(part),
+            Err(_) => plain.extend([".", part]),
+        }
+    }
+    plain
 }

@@ -87,6 +87,26 @@ impl Bundle {
         })
     }
 
+    /// For an ordinary user: root inside is that user, and nothing needs a right of the host's root.
+    pub fn rootless(self, id: u32) -> Bundle {
+        self.edit(|config| {
+            let linux = config["linux"].as_object_mut().expect("linux is an object");
+            linux.remove("cgroupsPath");
+            linux.remove("resources");
+            for name in ["uidMappings", "gidMappings"] {
+                linux.insert(name.to_owned(), json!([{ "containerID": 0, "hostID": id, "size": 1 }]));
+            }
+            linux["namespaces"].as_array_mut().expect("namespaces is a list").push(json!({ "type": "user" }));
+            // Group 5 is not mapped.
+            for mount in config["mounts"].as_array_mut().expect("mounts is a list") {
+                mount["options"]
+                    .as_array_mut()
+                    .expect("options is a list")
+                    .retain(|option| option != "gid=5");
+            }
+        })
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -102,6 +102,17 @@ impl Runtime {
         self
     }
 
+    /// Runs every command as an ordinary user, who owns the state directory.
+    pub fn of_user(self, id: u32) -> Runtime {
+        fs::create_dir(self.root()).expect("cannot make the state directory");
+        std::os::unix::fs::chown(self.root(), Some(id), Some(id))
+            .expect("cannot give the state directory away");
+        let flags = [format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".to_owned()];
+        let mut words = vec!["setpriv"];
+        words.extend(flags.iter().map(String::as_str));
+        self.wrapped(&words)
+    }
+
     /// Leaves descriptor 3 open on a directory, as a careless caller would.
     pub fn inheriting(self, dir: &Path) -> Runtime {
         self.wrapped(&["sh", "-c", "exec 3<\"$0\"; exec \"$@\"", &dir.display().to_string()])

@@ -54,8 +54,13 @@ impl Dirs {
     /// Opens a cgroup that exists, by the path of its plan. Hierarchies without it are left out.
     ///
     /// # Errors
-    /// `NotFound` if no hierarchy has it, `Failed` if one cannot be opened.
+    /// `NotFound` if no hierarchy has it, or the path is that of a container without a cgroup, which is empty;
+    /// `Failed` if one cannot be opened.
     pub fn open(path: &str, layout: &Layout) -> Result<Dirs> {
+        if path.trim_matches('/').is_empty() {
+            let why = "the container has none of its own";
+            return Err(Error::new(Kind::NotFound, "cannot open the container's cgroup", why));
+        }
         let mut all = Vec::new();
         for place in places(layout) {
             let opened = files::components(path)

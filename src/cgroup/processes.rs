@@ -70,7 +70,8 @@ pub fn kill_all(dirs: &Dirs) -> Result<()> {
 /// # Errors
 /// `Failed` if the file cannot be read.
 pub fn oom_kills(path: &str, layout: &Layout) -> Result<Option<u64>> {
-    let Some(root) = layout.dir_of("memory") else { return Ok(None) };
+    // The root of a hierarchy counts for the whole host.
+    let Some(root) = layout.dir_of("memory").filter(|_| !path.is_empty()) else { return Ok(None) };
     let read = |file: &str| {
         let dir = files::descend(files::open_root(root)?, &files::components(path)?)?;
         files::read(&dir, file)

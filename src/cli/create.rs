@@ -52,22 +52,19 @@ impl Bundle {
         Ok(Wish {
             id: id.to_owned(),
             bundle,
+            config: None,
             root: global.root(),
             level: global.level,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),
             options: plan::Options {
                 keep_keyring: self.no_new_keyring,
-                preserve_fds: self.preserve_fds + inherited_sockets(),
+                preserve_fds: self.preserve_fds,
                 no_pivot: self.no_pivot,
+                sealed_root: false,
             },
             pid_file: self.pid_file.clone(),
         })
     }
-}
-
-/// Sockets that a service manager passes on (`sd_listen_fds(3)`).
-fn inherited_sockets() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {

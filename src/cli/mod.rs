@@ -12,9 +12,14 @@ mod pause;
 mod ps;
 mod resume;
 mod run;
+mod shielded;
+mod spec;
 mod start;
 mod state;
 mod terminal;
+#[cfg(test)]
+mod tests;
+mod tryout;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,7 +67,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     systemd_cgroup: bool,
     /// Accepted for callers of runc: what an ordinary user may do is found out
-    #[arg(long, global = true, value_name = "true|false|auto", hide = true)]
+    #[arg(long, value_name = "true|false|auto", hide = true)]
     rootless: Option<String>,
     /// How much to confine: oci, baseline or strict [default: baseline]
     #[arg(long, global = true, value_name = "LEVEL")]
@@ -90,8 +95,10 @@ enum Command {
     Ps(ps::Arguments),
     Resume(resume::Arguments),
     Run(run::Arguments),
+    Spec(spec::Arguments),
     Start(start::Arguments),
     State(state::Arguments),
+    Try(tryout::Arguments),
 }
 
 /// Runs the program named on the command line.
@@ -134,8 +141,10 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Resume(arguments) => resume::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),
+        Command::Spec(arguments) => spec::run(global, &arguments),
         Command::Start(arguments) => start::run(global, &arguments),
         Command::State(arguments) => state::run(global, &arguments),
+        Command::Try(arguments) => tryout::run(global, &arguments),
     }
 }
 

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::Global;
 use crate::cgroup;
+use crate::container::process::in_pid_namespace_of;
 use crate::container::state::Lock;
 use crate::container::status::find;
 use crate::error::{Context, Error, Kind, Result};
@@ -30,7 +31,11 @@ enum Form {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let found = find(&global.root(), &arguments.id, Lock::None)?;
     let pids = match cgroup::Dirs::open(&found.record.cgroup, &cgroup::detect()?) {
-        Err(error) if error.kind == Kind::NotFound => Vec::new(),
+        // Without a cgroup it has a pid namespace of its own.
+        Err(error) if error.kind == Kind::NotFound => found
+            .process
+            .and(found.record.process)
+            .map_or_else(Vec::new, |first| in_pid_namespace_of(first.pid)),
         dirs => cgroup::pids(&dirs?, true)?,
     };
     match arguments.format {

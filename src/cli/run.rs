@@ -10,7 +10,7 @@ use crate::cgroup;
 use crate::container::create::{Console, Created, Wish, create};
 use crate::container::delete::delete_locked;
 use crate::container::start::started;
-use crate::container::state::Record;
+use crate::container::state::{Record, StateDir};
 use crate::enforce::order::Start;
 use crate::error::{Context, Error, Kind, Result};
 use crate::log::Log;
@@ -40,7 +40,7 @@ pub(super) fn run(global: &Global, mut arguments: Arguments) -> Result<ExitCode>
     let id = match bundle_in_place_of_id(&arguments) {
         Some(bundle) => {
             arguments.bundle.bundle = Some(bundle);
-            made_up_id()?
+            made_up_id("run")?
         }
         None => arguments.name.clone(),
     };
@@ -50,11 +50,15 @@ pub(super) fn run(global: &Global, mut arguments: Arguments) -> Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     if !arguments.no_subreaper {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .call(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
-            .context(|| "cannot take over orphaned processes".to_owned())?;
+        become_subreaper()?;
     }
-    foreground(&mut wish, arguments.keep, &global.log()).map(ExitCode::from)
+    foreground(&mut wish, arguments.keep, &global.log(), |_| ()).map(ExitCode::from)
+}
+
+fn become_subreaper() -> Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .call(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
+        .context(|| "cannot take over orphaned processes".to_owned())
 }
 
 /// `run DIR` where a name would be: a directory with a `config.json`, unless this one has one too.
@@ -68,13 +72,14 @@ fn bundle_in_place_of_id(arguments: &Arguments) -> Option<PathBuf> {
     (is_bundle(path) || !plain).then(|| path.to_owned())
 }
 
-fn made_up_id() -> Result<String> {
+/// A name that nobody else has.
+pub(super) fn made_up_id(prefix: &str) -> Result<String> {
     let mut bytes = [0u8; 6];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .call(|| "getrandom(2)".to_owned())
         .context(|| "cannot make up a name".to_owned())?;
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("run-{digits}"))
+    Ok(format!("{prefix}-{digits}"))
 }
 
 fn detached(wish: &mut Wish) -> Result<()> {
@@ -94,8 +99,14 @@ fn go(created: &Created) -> Result<()> {
     })
 }
 
-/// Runs a container in the foreground, with the caller's standard streams or terminal.
-pub(super) fn foreground(wish: &mut Wish, keep: bool, log: &Log) -> Result<u8> {
+/// Runs a container in the foreground, with the caller's standard streams or terminal. `ended` sees what is
+/// stored about it once its program has ended, and before that is deleted.
+pub(super) fn foreground(
+    wish: &mut Wish,
+    keep: bool,
+    log: &Log,
+    ended: impl FnOnce(&StateDir),
+) -> Result<u8> {
     let signals = Signals::block()?;
     let console = match &wish.console {
         Console::None => {
@@ -116,6 +127,7 @@ pub(super) fn foreground(wish: &mut Wish, keep: bool, log: &Log) -> Result<u8> {
     let pidfd = child.release();
     let code = terminal::attend(std::os::fd::AsFd::as_fd(&*pidfd), &signals, console.as_ref());
     drop(console);
+    ended(&dir);
     report_oom(&record, &layout, log);
     if !keep {
         match dir.lock_again() {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
+use super::shielded;
 use crate::error::{Context, Result};
 use crate::sys::process::{pidfd_signal, stdio};
 use crate::sys::{Syscall, socket};
@@ -108,6 +109,7 @@ impl Drop for Console {
 pub(super) fn attend(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&Console>) -> Result<u8> {
     let [input, output, _] = stdio();
     let mut reading = console.is_some();
+    let mut ended_by = None;
     // What is not there is watched as the process is, and for nothing.
     let master = console.map_or(pidfd, |console| console.master.as_fd());
     loop {
@@ -131,43 +133,57 @@ pub(super) fn attend(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&
                 copy(console.master.as_fd(), output);
             }
             if reading && ready(3) {
-                reading = copy(input, console.master.as_fd());
+                let keys = copy(input, console.master.as_fd());
+                reading = !keys.is_empty();
+                ended_by = ended_by.or(shielded::dropped_key(pidfd, &console.master, &keys));
             }
         }
         if ready(1) {
-            pass_on(pidfd, signals, console);
+            ended_by = ended_by.or(pass_on(pidfd, signals, console));
+        }
+        if ended_by.is_some() {
+            send(pidfd, libc::SIGKILL);
         }
         if ready(0) {
             drain(console, output);
-            return exit_code(pidfd);
+            return exit_code(pidfd, ended_by);
         }
     }
 }
 
-fn pass_on(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&Console>) {
+/// The result is a signal that the process is to end by, and will not of itself.
+fn pass_on(pidfd: BorrowedFd<'_>, signals: &Signals, console: Option<&Console>) -> Option<i32> {
+    let mut ended_by = None;
     while let Some(signal) = signals.next() {
         match (signal, console) {
             (libc::SIGCHLD, _) => {}
             (libc::SIGWINCH, Some(console)) => console.follow_size(),
-            // The process may just have ended, which is seen next.
-            _ => pidfd_signal(pidfd, signal).unwrap_or_default(),
+            _ if shielded::is_shielded(pidfd, signal) => ended_by = Some(signal),
+            _ => send(pidfd, signal),
         }
     }
+    ended_by
 }
 
-/// Copies what is there; whether there may be more.
-fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
-    let mut buffer = [0u8; 8192];
-    let Ok(count) = rustix::io::read(from, &mut buffer) else { return false };
-    let mut rest = buffer.get(..count).unwrap_or_default();
+/// The process may just have ended, which is seen next.
+fn send(pidfd: BorrowedFd<'_>, signal: i32) {
+    pidfd_signal(pidfd, signal).unwrap_or_default();
+}
+
+/// Copies what is there, and returns it; nothing at the end.
+fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Vec<u8> {
+    let mut buffer = vec![0u8; 8192];
+    let count = rustix::io::read(from, &mut buffer).unwrap_or_default();
+    buffer.truncate(count);
+    let mut rest = buffer.as_slice();
     while !rest.is_empty() {
         match rustix::io::write(to, rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(Errno::INTR) => {}
-            Err(_) => return false,
+            Err(_) => return Vec::new(),
         }
     }
-    count > 0
+    buffer
 }
 
 /// What the process wrote before it ended; others may hold the terminal open, so there is no end to wait for.
@@ -177,13 +193,14 @@ fn drain(console: Option<&Console>, output: BorrowedFd<'_>) {
         let mut watched = [PollFd::new(&console.master, PollFlags::IN)];
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         let ready = poll(&mut watched, Some(&now)).is_ok_and(|count| count > 0);
-        if !ready || !copy(console.master.as_fd(), output) {
+        if !ready || copy(console.master.as_fd(), output).is_empty() {
             return;
         }
     }
 }
 
-fn exit_code(pidfd: BorrowedFd<'_>) -> Result<u8> {
+/// Its code, or 128 and the signal that ended it, or that it was ended for.
+fn exit_code(pidfd: BorrowedFd<'_>, ended_by: Option<i32>) -> Result<u8> {
     let what = || "cannot learn how the container ended".to_owned();
     let status = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED)
         .call(|| "waitid(P_PIDFD)".to_owned())
@@ -192,6 +209,7 @@ fn exit_code(pidfd: BorrowedFd<'_>) -> Result<u8> {
         .context(what)?;
     let code = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code & 0xff,
+        (_, Some(libc::SIGKILL)) => 128 + ended_by.unwrap_or(libc::SIGKILL),
         (_, Some(signal)) => 128 + signal,
         _ => 255,
     };

@@ -3,17 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
-};
-
+use super::confirm;
 use super::process::identify;
-use super::state::{Record, START_SOCKET, StateDir};
+use super::start_socket;
+use super::state::{Record, StateDir};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::root::host as open_host;
 use crate::enforce::spawn::{Child, Request, spawn};
+use crate::enforce::steps::devices::is_device;
 use crate::enforce::steps::mounts::bind_source;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
@@ -22,20 +21,18 @@ use crate::oci;
 use crate::plan::cgroup::Layout;
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
-use crate::plan::{self, Plan};
-use crate::sys::Syscall;
-use crate::sys::mount::{clone_tree, set_idmap};
-
-/// What the receipt says of a filter that is loaded with the program.
-pub(super) const PENDING: &str = "when the program starts";
+use crate::plan::{self, Device, Plan};
+use crate::sys::mount::{clone_private, clone_tree, set_idmap};
 
 /// What the caller wants.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Wish {
     /// The container's id.
     pub id: String,
-    /// The bundle's directory.
+    /// The bundle's directory; relative paths in the configuration start here.
     pub bundle: PathBuf,
+    /// The configuration; absent for `config.json` of the bundle.
+    pub config: Option<oci::Config>,
     /// Where containers are kept.
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
@@ -58,15 +55,6 @@ pub enum Console {
     Path(PathBuf),
     /// Whoever has the other end.
     Socket(OwnedFd),
-}
-
-impl Clone for Console {
-    fn clone(&self) -> Self {
-        match self {
-            Console::Path(path) => Console::Path(path.clone()),
-            _ => Console::None,
-        }
-    }
 }
 
 /// A container whose init is ready.
@@ -128,7 +116,14 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
 }
 
 fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
-    let config = oci::load(&wish.bundle)?;
+    let loaded;
+    let config = match &wish.config {
+        Some(config) => config,
+        None => {
+            loaded = oci::load(&wish.bundle)?;
+            &loaded
+        }
+    };
     let level = level(wish.level, config.spec.annotations().as_ref())?;
     plan::resolve(&plan::Input {
         id: &wish.id,
@@ -186,7 +181,7 @@ fn check_console(plan: &Plan, console: &Console) -> Result<()> {
 fn build(
     wish: &mut Wish,
     host: &Host,
-    plan: Plan,
+    mut plan: Plan,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
@@ -195,13 +190,20 @@ fn build(
     dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
-    let (cgroup, devices) =
-        make_cgroup(&plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let cgroup =
+        make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    if cgroup.is_none() {
+        made.cgroup = false;
+        record.cgroup.clear();
+        dir.replace("plan.json", &plan)?;
+    }
     let mut descriptors = open_host_objects(&plan, host)?;
-    let into_cgroup = cgroup.unified();
-    descriptors.extend(cgroup.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
+    if let Some((dirs, _)) = &cgroup {
+        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    }
     if start == Start::Socket {
-        descriptors.push((Role::StartSocket, start_socket(dir)?));
+        descriptors.push((Role::StartSocket, start_socket::listen(dir)?));
     }
     if plan.workload.terminal.is_some()
         && let Some(socket) = console_socket(&mut wish.console)?
@@ -220,11 +222,15 @@ fn build(
         task: Task::Create(Box::new(plan.clone())),
     })?;
     record.process = Some(identify(child.pid())?);
-    let mut receipt = read_back(&plan, &cgroup, devices, &child)?;
+    let mut receipt = Receipt::default();
+    confirm::namespaces(&plan, &child, &mut receipt)?;
+    if let Some((dirs, devices)) = cgroup {
+        confirm::limits(&plan, &dirs, devices, &mut receipt);
+    }
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
     dir.save(record)?;
-    expect_filters(&plan, &mut receipt);
+    confirm::expect_filters(&plan, &mut receipt);
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
     }
@@ -234,12 +240,18 @@ fn build(
     Ok((child, receipt))
 }
 
-/// With everything in force before the first process is in it.
-fn make_cgroup(plan: &Plan, host: &Host) -> Result<(Dirs, Restricted)> {
-    let dirs = cgroup::create(&plan.cgroup, &host.cgroup)?;
+/// With everything in force before the first process is in it. An ordinary user who may make no cgroup goes on
+/// without, if `config.json` needs none.
+fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
+    let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
+        Err(error) if error.kind == Kind::Unsupported && !host.is_privileged() => {
+            return plan.give_up_cgroup(&error.why).map(|()| None);
+        }
+        dirs => dirs?,
+    };
     cgroup::apply(&dirs, &plan.cgroup.settings)?;
     let devices = cgroup::restrict(&dirs, &plan.cgroup.devices)?;
-    Ok((dirs, devices))
+    Ok(Some((dirs, devices)))
 }
 
 /// Host paths are opened here, with the caller's rights and before the child can be raced; a caller that may
@@ -267,7 +279,7 @@ fn open_host_objects(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
             }
             Source::Cgroup { views } => {
                 for view in views {
-                    let tree = clone_tree(rustix::fs::CWD, Path::new(&view.path), false)
+                    let tree = clone_private(rustix::fs::CWD, Path::new(&view.path), false)
                         .context(|| format!("cannot bind {}", view.path))?;
                     descriptors.push((Role::Cgroup(view.name.clone()), tree));
                 }
@@ -313,7 +325,7 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
     for (index, device) in
         plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo)
     {
-        let tree = bind_source(Path::new(&device.path), false, false).map_err(|error| {
+        let tree = device_node(device).map_err(|error| {
             error.fix(format!(
                 "in a user namespace {} is bound from the host, which has to have it",
                 device.path
@@ -322,6 +334,17 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
         descriptors.push((Role::Device(index), tree));
     }
     Ok(())
+}
+
+/// What is bound must be the very device: its number is what the configuration allows, not its name.
+fn device_node(device: &Device) -> Result<OwnedFd> {
+    let what = || format!("cannot bind {}", device.path);
+    let node = open_host(Path::new(&device.path), false).context(what)?;
+    if !is_device(&node, device) {
+        let why = format!("the host's is not device {}:{}", device.major, device.minor);
+        return Err(Error::new(Kind::Invalid, what(), why));
+    }
+    clone_private(&node, Path::new(""), false).context(what)
 }
 
 /// The host's namespaces are joined with the host's rights, so a user namespace comes last; for an ordinary
@@ -340,42 +363,6 @@ fn open_joined(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>
     Ok(join)
 }
 
-/// By way of `/proc/self/fd`, because the path of a state directory may be longer than a socket's may be.
-fn socket_address(dir: &StateDir) -> Result<SocketAddrUnix> {
-    use std::os::fd::AsRawFd;
-    let path = format!("/proc/self/fd/{}/{START_SOCKET}", dir.as_fd().as_raw_fd());
-    SocketAddrUnix::new(path).context(|| "cannot name the start socket".to_owned())
-}
-
-fn start_socket(dir: &StateDir) -> Result<OwnedFd> {
-    let what = || "cannot make the start socket".to_owned();
-    let socket = stream_socket().context(what)?;
-    bind(&socket, &socket_address(dir)?).call(|| "bind(start)".to_owned()).context(what)?;
-    listen(&socket, 1).call(|| "listen(start)".to_owned()).context(what)?;
-    Ok(socket)
-}
-
-fn stream_socket() -> Result<OwnedFd, crate::sys::CallError> {
-    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .call(|| "socket(AF_UNIX, SOCK_STREAM)".to_owned())
-}
-
-/// Connects to the start socket of a container.
-///
-/// # Errors
-/// `WrongState` when nobody listens there any more.
-pub(super) fn connect_to_start(dir: &StateDir) -> Result<OwnedFd> {
-    let what = || format!("cannot start container {}", dir.id());
-    let socket = stream_socket().context(what)?;
-    connect(&socket, &socket_address(dir)?).call(|| "connect(start)".to_owned()).context(what).map_err(
-        |error| Error {
-            kind: Kind::WrongState,
-            ..error.fix("its init is gone: remove it with `sandrun delete --force`")
-        },
-    )?;
-    Ok(socket)
-}
-
 /// Connects to whoever wants the terminal, with the caller's rights.
 pub(super) fn console_socket(console: &mut Console) -> Result<Option<OwnedFd>> {
     match std::mem::take(console) {
@@ -387,62 +374,4 @@ pub(super) fn console_socket(console: &mut Console) -> Result<Option<OwnedFd>> {
             Ok(Some(socket.into()))
         }
     }
-}
-
-/// What the host's side can confirm: cgroup values and namespaces.
-fn read_back(plan: &Plan, cgroup: &Dirs, devices: Restricted, child: &Child) -> Result<Receipt> {
-    let mut receipt = Receipt::default();
-    namespaces(plan, child, &mut receipt)?;
-    let outcomes = cgroup::verify(cgroup, &plan.cgroup.settings);
-    let missing: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.holds)
-        .map(|outcome| format!("{} is {:?}, not {}", outcome.file, outcome.actual, outcome.asked))
-        .collect();
-    let limits: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| outcome.holds && !outcome.file.starts_with("devices."))
-        .map(|outcome| format!("{}={}", outcome.file, outcome.asked))
-        .collect();
-    match missing.is_empty() {
-        true => receipt.add("cgroup", State::Enforced, limits.join(", ")),
-        false => receipt.add("cgroup", State::Partial, missing.join(", ")),
-    }
-    match devices {
-        Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
-        Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
-        Restricted::Not(why) => receipt.add("devices", State::Absent, why),
-    }
-    Ok(receipt)
-}
-
-/// Filters are loaded last of all: until the program runs they are only planned.
-fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
-    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
-    match names.is_empty() {
-        true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
-        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
-    }
-}
-
-/// A namespace that should be new must not be ours.
-fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
-    let mut names = Vec::new();
-    for kind in &plan.namespaces.new {
-        let what = || format!("cannot read the {kind} namespace back");
-        let read =
-            |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
-        if *kind != NamespaceKind::Time && read("self")? == read(&child.pid().to_string())? {
-            return Err(Error::new(
-                Kind::Failed,
-                format!("the {kind} namespace is not new"),
-                "the kernel shows the caller's",
-            ));
-        }
-        names.push(kind.to_string());
-    }
-    let joined = plan.namespaces.join.iter().map(|joined| format!("{} joined", joined.kind));
-    names.extend(joined);
-    receipt.add("namespaces", State::Enforced, names.join(", "));
-    Ok(())
 }

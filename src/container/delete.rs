@@ -37,7 +37,7 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()>
     let record = match dir.load() {
         Err(error) if error.kind == Kind::NotFound || force => {
             // Nothing was made before the record; one that cannot be read is no reason to leave anything.
-            cgroups(dir, "").iter().try_for_each(|path| cgroup_gone(path, layout))?;
+            cgroups(dir, None).iter().try_for_each(|path| cgroup_gone(path, layout))?;
             return dir.remove();
         }
         record => record?,
@@ -59,7 +59,7 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()>
             .or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
     }
     match force {
-        true => cgroups(dir, &record.cgroup).iter().try_for_each(|path| cgroup_gone(path, layout))?,
+        true => cgroups(dir, Some(&record.cgroup)).iter().try_for_each(|path| cgroup_gone(path, layout))?,
         false => cgroup_gone(&record.cgroup, layout)?,
     }
     if let Some(process) = &process
@@ -88,15 +88,15 @@ struct StoredPath {
 
 /// Where the container's cgroup may be, by the record and by the plan: they differ when one of the files is damaged,
 /// and then the one that names the container is right. A path that the plan would not allow is nobody's.
-fn cgroups(dir: &StateDir, recorded: &str) -> Vec<String> {
+fn cgroups(dir: &StateDir, recorded: Option<&str>) -> Vec<String> {
     let planned = dir.fetch::<StoredCgroup>("plan.json").map(|stored| stored.cgroup.path);
-    let mut paths = vec![recorded.to_owned(), planned.unwrap_or_default()];
+    let mut paths = vec![recorded.unwrap_or_default().to_owned(), planned.unwrap_or_default()];
     paths.retain(|path| crate::plan::cgroup::allowed(path));
     paths.dedup();
     if paths.iter().any(|path| path.ends_with(dir.id())) {
         paths.retain(|path| path.ends_with(dir.id()));
     }
-    if paths.is_empty() {
+    if paths.is_empty() && recorded.is_none() {
         paths.push(crate::plan::cgroup::default_path(dir.id()));
     }
     paths

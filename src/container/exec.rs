@@ -13,6 +13,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::oci;
 use crate::plan::caps::CapabilityMasks;
+use crate::plan::namespaces::NamespaceKind;
 use crate::plan::process::{Terminal, User};
 use crate::plan::{Namespaces, Plan, Workload};
 
@@ -91,7 +92,10 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let plan: Plan = found.dir.fetch("plan.json")?;
     let workload = workload(wish, &plan)?;
     let has_terminal = workload.terminal.is_some();
-    let dirs = Dirs::open(&found.record.cgroup, &cgroup::detect()?)?;
+    let dirs = match found.record.cgroup.as_str() {
+        "" => None,
+        path => Some(Dirs::open(path, &cgroup::detect()?)?),
+    };
     let mut descriptors: Vec<(Role, OwnedFd)> = vec![(
         Role::Container,
         container
@@ -99,21 +103,26 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
             .try_clone_to_owned()
             .context(|| "cannot keep the container's process".to_owned())?,
     )];
-    let into_cgroup = dirs.unified();
-    descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    let into_cgroup = dirs.as_ref().and_then(Dirs::unified);
+    if let Some(dirs) = &dirs {
+        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    }
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
+    let pid = found.record.process.map_or(0, |process| process.pid);
+    let privileged = Host::probe()?.is_privileged();
+    let (first, rest) = namespaces(&plan, privileged);
     let (child, _) = spawn(Request {
         namespaces: &Namespaces::default(),
-        join: Vec::new(),
+        join: open_namespaces(&first, pid)?,
         cgroup: into_cgroup,
         oom_score_adj: workload.oom_score_adj,
         preserve_fds: workload.preserve_fds,
-        privileged: Host::probe()?.is_privileged(),
+        privileged,
         start: Start::Go,
         descriptors,
-        task: Task::Exec(namespaces(&plan), Box::new(workload)),
+        task: Task::Exec(rest, Box::new(workload)),
     })?;
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
@@ -133,11 +142,25 @@ fn running(found: &Found, ignore_paused: bool) -> Result<&super::process::Proces
     }
 }
 
-/// The container's namespaces as flags of `setns(2)`.
-fn namespaces(plan: &Plan) -> u32 {
+/// The namespaces that are joined before the clone, and the others as flags of `setns(2)`: an ordinary user may
+/// enter them only from inside the user namespace.
+fn namespaces(plan: &Plan, privileged: bool) -> (Vec<NamespaceKind>, u32) {
     let joined = plan.namespaces.join.iter().map(|joined| joined.kind);
     let all = plan.namespaces.new.iter().copied().chain(joined);
-    u32::try_from(all.fold(0, |flags, kind| flags | kind.flag())).unwrap_or(u32::MAX)
+    let (mut first, rest): (Vec<_>, Vec<_>) =
+        all.partition(|kind| *kind == NamespaceKind::User && !privileged);
+    first.sort();
+    let flags = rest.iter().fold(0, |flags, kind| flags | kind.flag());
+    (first, u32::try_from(flags).unwrap_or(u32::MAX))
+}
+
+fn open_namespaces(kinds: &[NamespaceKind], pid: i32) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
+    let open = |kind: &NamespaceKind| {
+        let file = std::fs::File::open(format!("/proc/{pid}/ns/{}", kind.file()))
+            .context(|| format!("cannot open the container's {kind} namespace"))?;
+        Ok((*kind, OwnedFd::from(file)))
+    };
+    kinds.iter().map(open).collect()
 }
 
 /// The process as asked, with the container's own confinement.

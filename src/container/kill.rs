@@ -20,6 +20,9 @@ pub fn kill(found: &Found, signal: i32, all: bool) -> Result<()> {
 }
 
 fn kill_all(found: &Found, signal: i32) -> Result<()> {
+    if found.record.cgroup.is_empty() {
+        return kill_by_namespace(found, signal);
+    }
     let layout = cgroup::detect()?;
     let dirs = match cgroup::Dirs::open(&found.record.cgroup, &layout) {
         Err(error) if error.kind == Kind::NotFound => return Err(not_running(found)),
@@ -32,6 +35,23 @@ fn kill_all(found: &Found, signal: i32) -> Result<()> {
         .ok_or("only a named signal can go to all")
         .context(|| format!("cannot send signal {signal}"))?;
     cgroup::signal(&dirs, signal)
+}
+
+/// Without a cgroup the container has a pid namespace, which ends with its first process.
+fn kill_by_namespace(found: &Found, signal: i32) -> Result<()> {
+    match &found.process {
+        None => Err(not_running(found)),
+        Some(process) if signal == crate::sys::process::SIGKILL => process.signal(signal),
+        Some(_) => {
+            let why = "it has no cgroup, which would know all of its processes";
+            Err(Error::new(
+                Kind::Unsupported,
+                format!("cannot send signal {signal} to all of {}", found.dir.id()),
+                why,
+            )
+            .fix("leave --all out, or send KILL"))
+        }
+    }
 }
 
 fn not_running(found: &Found) -> Error {

@@ -9,14 +9,17 @@
 //!
 //! Every command finds out the state from the kernel: the record only says which process and which cgroup.
 
+mod confirm;
 pub mod create;
 pub mod delete;
 pub mod exec;
+mod id;
 mod idmap;
 pub mod kill;
 pub mod pause;
 pub mod pidfile;
 pub mod process;
 pub mod start;
+mod start_socket;
 pub mod state;
 pub mod status;

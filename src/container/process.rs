@@ -89,6 +89,14 @@ impl Process {
     }
 }
 
+/// The processes in the pid namespace of one, as far as the caller may look at them.
+pub fn in_pid_namespace_of(pid: i32) -> Vec<i32> {
+    let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let (Some(wanted), Ok(entries)) = (namespace(pid), std::fs::read_dir("/proc")) else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| namespace(pid).as_ref() == Some(&wanted)).collect()
+}
+
 fn stat(pid: i32) -> Option<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, parentheses too.

@@ -1,6 +1,7 @@
 //! `start`: the program of a created container runs.
 
-use super::create::{PENDING, connect_to_start};
+use super::confirm::PENDING;
+use super::start_socket;
 use super::state::{Record, StateDir};
 use super::status::{Found, Status};
 use crate::enforce::order::Report;
@@ -31,7 +32,7 @@ pub fn start(found: &Found) -> Result<()> {
             ));
         }
     }
-    let connection = connect_to_start(&found.dir)?;
+    let connection = start_socket::connect(&found.dir)?;
     let what = || format!("cannot hear the init of container {id}");
     let message = socket::receive(&connection).context(what)?;
     if let Some((bytes, _)) = message

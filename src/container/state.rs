@@ -20,15 +20,13 @@ use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::id;
 use crate::error::{Context, Error, Kind, Result};
 use crate::level::Level;
 use crate::sys::Syscall;
 
 /// The version of the record; another one is refused.
 const VERSION: u32 = 1;
-
-/// The longest id: what is left of a file name.
-const LONGEST_ID: usize = 255;
 
 /// What is known of a container across processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +46,7 @@ pub struct Record {
     pub owner: u32,
     /// Level in force.
     pub level: Level,
-    /// Path of its cgroup below the root of each hierarchy.
+    /// Path of its cgroup below the root of each hierarchy; empty where the caller could make none.
     pub cgroup: String,
     /// The container's process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,18 +105,19 @@ impl StateDir {
     /// # Errors
     /// `Invalid` for an id that is no plain name, `Exists` when it is taken.
     pub fn create(root: &Path, id: &str) -> Result<Self> {
-        check_id(id)?;
+        id::check(id)?;
         std::fs::create_dir_all(root)
-            .context(|| format!("cannot make the state directory {}", root.display()))?;
+            .context(|| format!("cannot make the state directory {}", root.display()))
+            .map_err(explain_root)?;
         let root = open_root(root)?;
         match mkdirat(&root, id, Mode::from_raw_mode(0o700)) {
             Err(Errno::EXIST) => {
-                return Err(Error::new(Kind::Exists, format!("container with id {id} already exists"), "")
-                    .fix(format!("choose another id, or remove it with `sandrun delete --force {id}`")));
+                return Err(id::taken(id));
             }
             result => result
                 .call(|| format!("mkdirat({id:?})"))
-                .context(|| format!("cannot create container {id}"))?,
+                .context(|| format!("cannot create container {id}"))
+                .map_err(explain_root)?,
         }
         let dir = open_dir(&root, id)
             .call(|| format!("openat({id:?})"))
@@ -126,7 +125,11 @@ impl StateDir {
         let made = Self { dir, root, id: id.to_owned() };
         // A `delete --force` may have been faster than our lock.
         made.lock_again()?;
-        Ok(made)
+        // And after that another `create`, whose directory this is.
+        match made.has(RECORD) {
+            true => Err(id::taken(id)),
+            false => Ok(made),
+        }
     }
 
     /// Opens the directory of a container that exists.
@@ -134,13 +137,13 @@ impl StateDir {
     /// # Errors
     /// `NotFound` when there is none, `Invalid` for an id that is no plain name.
     pub fn open(root: &Path, id: &str, mode: Lock) -> Result<Self> {
-        check_id(id)?;
+        id::check(id)?;
         let root = match open_root(root) {
-            Err(error) if error.kind == Kind::NotFound => return Err(missing(id)),
+            Err(error) if error.kind == Kind::NotFound => return Err(id::missing(id)),
             root => root?,
         };
         let dir = match open_dir(&root, id) {
-            Err(Errno::NOENT) => return Err(missing(id)),
+            Err(Errno::NOENT) => return Err(id::missing(id)),
             dir => {
                 dir.call(|| format!("openat({id:?})")).context(|| format!("cannot open container {id}"))?
             }
@@ -186,7 +189,7 @@ impl StateDir {
         let stat = fstat(&self.dir)
             .call(|| "fstat(2)".to_owned())
             .context(|| format!("cannot open container {}", self.id))?;
-        if stat.st_nlink == 0 { Err(missing(&self.id)) } else { Ok(()) }
+        if stat.st_nlink == 0 { Err(id::missing(&self.id)) } else { Ok(()) }
     }
 
     /// Stores the first record; it is on disk when this returns.
@@ -275,8 +278,11 @@ impl StateDir {
 
     /// Whether init still waits for `start`.
     pub fn awaits_start(&self) -> bool {
-        rustix::fs::accessat(&self.dir, START_SOCKET, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok()
+        self.has(START_SOCKET)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        rustix::fs::accessat(&self.dir, name, rustix::fs::Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Removes the start socket: the program runs, or never will.
@@ -352,17 +358,11 @@ pub fn default_root() -> PathBuf {
     }
 }
 
-fn missing(id: &str) -> Error {
-    Error::new(Kind::NotFound, format!("container {id:?} does not exist"), "")
-}
-
-fn check_id(id: &str) -> Result<()> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
-    if !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(plain) && id != "." && id != ".." {
-        return Ok(());
+fn explain_root(error: Error) -> Error {
+    match rustix::process::geteuid().is_root() {
+        true => error.fix("name another directory with --root"),
+        false => error.fix("name a directory of yours with --root, or set XDG_RUNTIME_DIR to one"),
     }
-    Err(Error::new(Kind::Invalid, format!("{id:?} is not a container id"), "")
-        .fix(format!("use up to {LONGEST_ID} letters, digits and the characters _ + . -")))
 }
 
 fn open_root(root: &Path) -> Result<OwnedFd> {

@@ -5,6 +5,7 @@
 //! into the workload. An exec joins a container ([`steps::join`]) and then runs the same `TAIL`, so it can
 //! never be confined less. The order of the slices is the design; each step says what must come before it.
 
+mod executable;
 pub mod init;
 pub mod order;
 pub mod receipt;

@@ -3,19 +3,17 @@
 //! A [`Child`] that is dropped before it was released is killed and reaped, so an error on the way leaves no
 //! process behind.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
+use super::executable::OwnExecutable;
 use super::init::NAME;
 use super::order::{Order, Report, Role, Start, Task};
 use super::receipt::Receipt;
@@ -23,7 +21,6 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Namespaces;
 use crate::plan::namespaces::{IdMapping, NamespaceKind};
 use crate::sys::clone::{self, Executable, GapReport};
-use crate::sys::mount::{Attributes, clone_tree, set_attributes};
 use crate::sys::{Syscall, socket};
 
 /// Descriptors below this number are for the child's own use.
@@ -56,6 +53,8 @@ pub struct Child {
     pid: i32,
     pidfd: Rc<OwnedFd>,
     control: Rc<OwnedFd>,
+    /// The sealed binary has said that it runs.
+    greeted: bool,
     released: bool,
 }
 
@@ -65,9 +64,6 @@ pub struct Child {
 /// The first thing that went wrong on either side; the child is gone then.
 pub fn spawn(request: Request<'_>) -> Result<(Child, Receipt)> {
     let child = start_child(&request)?;
-    if let Some(score) = request.oom_score_adj {
-        child.set_oom_score_adj(score)?;
-    }
     child.greet()?;
     child.send_order(request)?;
     child.await_ready()
@@ -111,9 +107,18 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
     };
     let cloned = clone::clone(&description).context(what).map_err(explain_clone)?;
     drop(theirs);
-    let first =
-        Child { pid: cloned.pid, pidfd: Rc::new(cloned.pidfd), control: Rc::new(ours), released: false };
+    let first = Child {
+        pid: cloned.pid,
+        pidfd: Rc::new(cloned.pidfd),
+        control: Rc::new(ours),
+        greeted: false,
+        released: false,
+    };
     let child = if twice { first.second()? } else { first };
+    // While the child waits for its id maps: once it is hidden, an ordinary caller may not write to it.
+    if let Some(score) = request.oom_score_adj {
+        child.set_oom_score_adj(score)?;
+    }
     if new_user {
         child.map_ids(request.namespaces, request.privileged)?;
     }
@@ -175,37 +180,6 @@ fn explain_clone(error: Error) -> Error {
     }
 }
 
-/// Our own binary, to be executed inside: through a mount that cannot be written, so that nothing in the
-/// container can overwrite it by way of `/proc/PID/exe` (CVE-2019-5736).
-enum OwnExecutable {
-    Sealed(OwnedFd),
-    Path(CString),
-}
-
-impl OwnExecutable {
-    fn open(privileged: bool, new_mount_namespace: bool) -> Result<Self> {
-        let what = || "cannot open our own binary".to_owned();
-        let open = |path: &str| {
-            rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                .call(|| format!("open({path:?})"))
-                .context(what)
-        };
-        let exe = open("/proc/self/exe")?;
-        if privileged {
-            let sealed = clone_tree(&exe, Path::new(""), false).context(what)?;
-            let readonly = Attributes { set: 0x1, ..Attributes::default() };
-            set_attributes(&sealed, readonly, false).context(what)?;
-            return Ok(Self::Sealed(sealed));
-        }
-        if new_mount_namespace {
-            let path = fs::read_link("/proc/self/exe").context(what)?;
-            return CString::new(OsStr::as_bytes(path.as_os_str())).map(Self::Path).context(what);
-        }
-        // Nothing inside a container of an ordinary user's can write more than that user.
-        Ok(Self::Sealed(exe))
-    }
-}
-
 impl Child {
     /// Its process id in our pid namespace.
     pub fn pid(&self) -> i32 {
@@ -219,13 +193,19 @@ impl Child {
 
     /// The first child of the gap made a second one in its place.
     fn second(self) -> Result<Child> {
-        self.await_report()?;
-        let pid = self.report()?.pid().context(|| "cannot start the container's init".to_owned())?;
-        self.succeeded_by(pid)
+        let next = || {
+            self.await_report()?;
+            self.report()?.pid().context(|| "cannot start the container's init".to_owned())
+        };
+        // The second one's greeting, all zeroes, may come before the first one's word about it.
+        let first = next()?;
+        let greeted = first == 0;
+        let pid = if greeted { next()? } else { first };
+        self.succeeded_by(pid, greeted)
     }
 
     /// The child ends, and another goes on: ours too, as it was cloned with our parenthood.
-    fn succeeded_by(mut self, pid: i32) -> Result<Child> {
+    fn succeeded_by(mut self, pid: i32, greeted: bool) -> Result<Child> {
         let what = || "cannot start the container's init".to_owned();
         let pid = Pid::from_raw(pid).ok_or("no process id").context(what)?;
         let pidfd = pidfd_open(pid, rustix::process::PidfdFlags::empty())
@@ -234,7 +214,13 @@ impl Child {
         self.reap();
         self.released = true;
         let control = Rc::clone(&self.control);
-        Ok(Child { pid: pid.as_raw_nonzero().get(), pidfd: Rc::new(pidfd), control, released: false })
+        Ok(Child {
+            pid: pid.as_raw_nonzero().get(),
+            pidfd: Rc::new(pidfd),
+            control,
+            greeted,
+            released: false,
+        })
     }
 
     /// Waits until the child says something. Its clone may keep the socket open when it is killed, so its death
@@ -323,6 +309,9 @@ impl Child {
 
     /// Waits until the sealed binary runs.
     fn greet(&self) -> Result<()> {
+        if self.greeted {
+            return Ok(());
+        }
         self.report()?.pid().map(drop).context(|| "cannot start the container's init".to_owned())
     }
 
@@ -340,7 +329,7 @@ impl Child {
         self.await_report()?;
         match self.receive()? {
             Some(Report::Successor(pid)) => {
-                let child = self.succeeded_by(pid)?;
+                let child = self.succeeded_by(pid, true)?;
                 rustix::io::write(&child.control, &[0])
                     .call(|| "write(control socket)".to_owned())
                     .context(|| "cannot start the container's init".to_owned())?;

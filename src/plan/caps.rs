@@ -80,24 +80,28 @@ fn trim(name: &str) -> &str {
 
 /// The final sets at a level, and what was taken away.
 pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Notes) -> CapabilityMasks {
-    let asked = within_the_callers(input, asked, notes);
+    let callers = callers(input);
+    let missing = sets(&asked, &asked).iter().fold(0, |all, (_, mask, _)| all | mask) & !callers;
+    if missing != 0 {
+        let what = format!("{} not given: the caller does not have them", names(missing).join(", "));
+        notes.change("process.capabilities", what);
+    }
     let ceiling = match input.level {
         Level::Oci => u64::MAX,
         Level::Baseline => baseline(),
         Level::Strict => 0,
     };
-    let given = limit(asked, ceiling);
+    let given = limit(asked, ceiling & callers);
     for (name, before, after) in sets(&asked, &given) {
-        let taken = before & !after;
-        let beyond = taken & !ceiling;
-        let field = format!("process.capabilities.{name}");
-        if beyond != 0 {
-            notes.change(&field, format!("{} not given at level {}", names(beyond).join(", "), input.level));
+        let at = format!("process.capabilities.{name}");
+        let before = before & callers;
+        let (levels, kernels) = (before & !ceiling, before & ceiling & !after);
+        if levels != 0 {
+            notes.change(&at, format!("{} not given at level {}", names(levels).join(", "), input.level));
         }
-        if taken & !beyond != 0 {
-            let what =
-                format!("{} not given: not in the sets it needs as well", names(taken & !beyond).join(", "));
-            notes.change(&field, what);
+        if kernels != 0 {
+            let needs = if name == "ambient" { "permitted and inheritable" } else { "permitted" };
+            notes.change(&at, format!("{} not given without being {needs} too", names(kernels).join(", ")));
         }
     }
     given
@@ -105,17 +109,12 @@ pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Not
 
 /// What the caller lacks nobody can be given, but for a user namespace, in which there is everything. That is
 /// no reason to fail (OCI config, "Linux Process").
-fn within_the_callers(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Notes) -> CapabilityMasks {
+fn callers(input: &Input<'_>) -> u64 {
     let namespaces = input.config.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    let own_user = namespaces.into_iter().flatten().any(|it| it.typ() == LinuxNamespaceType::User);
-    let union = asked.bounding | asked.effective | asked.permitted | asked.inheritable;
-    let missing = union & !input.host.capabilities;
-    if own_user || missing == 0 {
-        return asked;
+    match namespaces.into_iter().flatten().any(|it| it.typ() == LinuxNamespaceType::User) {
+        true => u64::MAX,
+        false => input.host.capabilities,
     }
-    let what = format!("{} not given: the caller does not have them", names(missing).join(", "));
-    notes.change("process.capabilities", what);
-    limit(asked, input.host.capabilities)
 }
 
 /// No set beyond `ceiling`; and ambient only what is also permitted and inheritable, as the kernel wants it.

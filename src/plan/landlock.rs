@@ -65,8 +65,13 @@ fn rights(abi: u32) -> u64 {
 
 /// Abstract sockets belong to the network namespace: in one that is not the host's there is none of the host
 /// to reach, and a scope would only keep an exec, whose domain is another one, from its container's sockets.
-fn own_network(namespaces: &Namespaces) -> bool {
-    namespaces.is_new(NamespaceKind::Network) || namespaces.is_joined(NamespaceKind::Network)
+fn wanted_scopes(level: Level, namespaces: &Namespaces) -> u64 {
+    let network = NamespaceKind::Network;
+    match level {
+        Level::Strict => SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL,
+        _ if namespaces.is_new(network) || namespaces.is_joined(network) => 0,
+        _ => SCOPE_ABSTRACT_UNIX_SOCKET,
+    }
 }
 
 pub(super) fn resolve(
@@ -88,14 +93,10 @@ pub(super) fn resolve(
         notes.absent("landlock", why);
         return None;
     }
-    note_younger_rights(abi, input.level, notes);
+    let wanted = wanted_scopes(input.level, namespaces);
+    note_younger_rights(abi, wanted, notes);
     let handled = rights(abi);
-    let scoped = match (abi, input.level) {
-        (..6, _) => 0,
-        (_, Level::Strict) => SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL,
-        _ if own_network(namespaces) => 0,
-        _ => SCOPE_ABSTRACT_UNIX_SOCKET,
-    };
+    let scoped = if abi < 6 { 0 } else { wanted };
     let inner = handled & !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);
     let root = if rootfs.readonly { READ & handled } else { inner };
     let mut path_beneath = vec![PathBeneath { path: "/".to_owned(), allowed_access: root }];
@@ -119,18 +120,15 @@ fn on_mount(mount: &Mount, inner: u64, handled: u64) -> u64 {
     }
 }
 
-fn note_younger_rights(abi: u32, level: Level, notes: &mut Notes) {
-    let younger: [(u32, &str); 3] = [
-        (3, "truncation of files outside: Landlock ABI 3, Linux 6.2"),
-        (5, "ioctl on devices: Landlock ABI 5, Linux 6.10"),
-        (6, "abstract sockets of the host: Landlock ABI 6, Linux 6.12"),
+fn note_younger_rights(abi: u32, scopes: u64, notes: &mut Notes) {
+    let [sockets, signals] = [SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL].map(|scope| scopes & scope != 0);
+    let younger = [
+        (3, true, "truncation of files outside: Landlock ABI 3, Linux 6.2"),
+        (5, true, "ioctl on devices: Landlock ABI 5, Linux 6.10"),
+        (6, sockets, "abstract sockets of the host: Landlock ABI 6, Linux 6.12"),
+        (6, signals, "signals to processes outside: Landlock ABI 6, Linux 6.12"),
     ];
-    for (needed, what) in younger {
-        if abi < needed {
-            notes.absent("landlock", what);
-        }
-    }
-    if level == Level::Strict && abi < 6 {
-        notes.absent("landlock", "signals to processes outside: Landlock ABI 6, Linux 6.12");
+    for (_, _, what) in younger.into_iter().filter(|&(needed, wanted, _)| wanted && abi < needed) {
+        notes.absent("landlock", what);
     }
 }

@@ -15,6 +15,7 @@ pub mod namespaces;
 pub mod process;
 pub mod seccomp;
 mod unsupported;
+mod without_cgroup;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -125,6 +126,9 @@ pub struct Options {
     pub preserve_fds: u32,
     /// Do not use `pivot_root(2)` (`--no-pivot`), for a root filesystem on a ramdisk.
     pub no_pivot: bool,
+    /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
+    /// from before the container's mounts are made: for a root filesystem that is the host's.
+    pub sealed_root: bool,
 }
 
 /// What the parts of a plan add to it beside their own value.
@@ -160,18 +164,15 @@ impl Notes {
 pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let config = input.config;
     let mut notes = Notes { refusals: unsupported::refusals(config), ..Notes::default() };
-    for field in input.unknown {
-        notes.change(field, "is not known to this version, and has no effect");
-    }
+    note_unknown(input, &mut notes);
     let namespaces = namespaces::resolve(input, &mut notes);
     let rootfs = notes.collect(mounts::rootfs(input));
-    let mut mounts = notes.collect(mounts::resolve(input, &namespaces));
+    let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
     let devices = notes.collect(devices::resolve(config));
     let workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
-    let Some(cgroup) = cgroup else { return Err(refused(input.id, notes.refusals)) };
     mounts::locate_cgroups(&mut mounts, &input.host.cgroup, &cgroup.path);
     let mut plan = Plan {
         version: VERSION,
@@ -185,7 +186,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         devices,
         masked_paths: owned(linux.map(|linux| linux.masked_paths())),
         readonly_paths: owned(linux.map(|linux| linux.readonly_paths())),
-        sysctl: sysctl(linux.and_then(|linux| linux.sysctl().as_ref())),
+        sysctl: sysctl(linux.and_then(|linux| linux.sysctl().as_ref()), &mut notes),
         workload,
         asked_capabilities: caps::asked(config.process().as_ref().and_then(|it| it.capabilities().as_ref())),
         cgroup,
@@ -207,8 +208,29 @@ fn refused(id: &str, refusals: Vec<Error>) -> Error {
     Error::all(&what, refusals).unwrap_or_else(|| Error::new(Kind::Failed, what, ""))
 }
 
-fn sysctl(values: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
-    values.into_iter().flatten().map(|(name, value)| (name.replace('/', "."), value.clone())).collect()
+/// What nobody reads, among it the misspelt wishes to sandrun itself.
+fn note_unknown(input: &Input<'_>, notes: &mut Notes) {
+    let mut annotations: Vec<_> = input.config.annotations().iter().flat_map(HashMap::keys).collect();
+    annotations.retain(|name| name.starts_with("dev.sandrun.") && *name != Level::ANNOTATION);
+    annotations.sort();
+    let annotations = annotations.into_iter().map(|name| format!("annotations[{name:?}]"));
+    for field in input.unknown.iter().cloned().chain(annotations) {
+        notes.change(&field, "is not known to this version, and has no effect");
+    }
+}
+
+/// Names with dots; `/` separates as well.
+fn sysctl(values: Option<&HashMap<String, String>>, notes: &mut Notes) -> BTreeMap<String, String> {
+    let mut given: Vec<_> = values.into_iter().flatten().collect();
+    given.sort();
+    let mut sysctl = BTreeMap::new();
+    for (name, value) in given {
+        if sysctl.insert(name.replace('/', "."), value.clone()).is_some() {
+            let what = format!("sysctl {name} is listed twice");
+            notes.refusals.push(Error::new(Kind::Invalid, what, "").at(format!("linux.sysctl[{name:?}]")));
+        }
+    }
+    sysctl
 }
 
 /// Paths of `/proc` and `/sys` that tell about or reach the host: what container engines hide, at least.
@@ -248,7 +270,7 @@ fn tighten_paths(plan: &mut Plan, notes: &mut Notes) {
 /// Processes a container may have unless it says otherwise; the limit that podman has proven in the field.
 const DEFAULT_PIDS_LIMIT: i64 = 2048;
 
-fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> Option<cgroup::Cgroup> {
+fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> cgroup::Cgroup {
     let linux = input.config.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).map(|path| path.to_string_lossy());
     let nodes: Vec<_> = devices.iter().filter_map(Device::as_cgroup_node).collect();
@@ -265,11 +287,13 @@ fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> O
             for ignored in &cgroup.ignored {
                 notes.change(&ignored.at, format!("has no effect here: {}", ignored.why));
             }
-            Some(cgroup)
+            cgroup
         }
         Err(refusals) => {
             notes.refusals.extend(refusals);
-            None
+            let devices =
+                cgroup::Devices { gate: cgroup::DeviceGate::None, rules: Vec::new(), list: Vec::new() };
+            cgroup::Cgroup { path: String::new(), settings: Vec::new(), devices, ignored: Vec::new() }
         }
     }
 }
@@ -319,7 +343,7 @@ fn check_sysctl(plan: &Plan, name: &str) -> Option<Error> {
     ];
     let own = |kind| plan.namespaces.is_new(kind) || plan.namespaces.is_joined(kind);
     let needed = match name {
-        _ if name.split('.').any(|part| part.is_empty() || part == "..") || name.contains('/') => None,
+        _ if name.split('.').any(str::is_empty) => None,
         _ if IPC.contains(&name) || name.starts_with("fs.mqueue.") => Some(Ipc),
         _ if name.starts_with("net.") => Some(Network),
         _ if name.starts_with("user.") => Some(User),
@@ -339,3 +363,6 @@ fn check_sysctl(plan: &Plan, name: &str) -> Option<Error> {
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

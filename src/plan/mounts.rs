@@ -8,9 +8,9 @@ use oci_spec::runtime::Mount as OciMount;
 use serde::{Deserialize, Serialize};
 
 use self::options::Options;
-use super::Input;
 use super::cgroup::Layout;
 use super::namespaces::{IdMapping, NamespaceKind, Namespaces};
+use super::{Input, Notes};
 use crate::error::{Error, Kind};
 use crate::level::Level;
 
@@ -48,6 +48,9 @@ pub struct Rootfs {
     pub path: String,
     /// Mounted read-only once everything is in place.
     pub readonly: bool,
+    /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_recursive: u64,
     /// Propagation of the container's root mount.
     pub propagation: Propagation,
     /// Whether the propagation reaches the mounts below the root.
@@ -56,11 +59,16 @@ pub struct Rootfs {
     pub pivot: bool,
 }
 
+fn is_zero(attributes: &u64) -> bool {
+    *attributes == 0
+}
+
 impl Default for Rootfs {
     fn default() -> Self {
         Self {
             path: String::new(),
             readonly: false,
+            set_recursive: 0,
             propagation: Propagation::Slave,
             recursive: true,
             pivot: true,
@@ -180,23 +188,41 @@ pub(super) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
     };
     Ok(Rootfs {
         path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
-        readonly: root.readonly().unwrap_or(false),
+        readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
+        set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
         propagation,
         recursive,
         pivot: !input.options.no_pivot,
     })
 }
 
-pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces) -> Result<Vec<Mount>, Vec<Error>> {
+pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces, notes: &mut Notes) -> Vec<Mount> {
     let mut mounts = Vec::new();
-    let mut refusals = Vec::new();
     for (i, mount) in input.config.mounts().iter().flatten().enumerate() {
         match one(input, namespaces, mount, format!("mounts[{i}]")) {
-            Ok(mount) => mounts.push(mount),
-            Err(error) => refusals.push(error),
+            Ok(mut mount) => {
+                if input.level >= Level::Baseline {
+                    tighten(&mut mount, notes);
+                }
+                mounts.push(mount);
+            }
+            Err(error) => notes.refusals.push(error),
         }
     }
-    if refusals.is_empty() { Ok(mounts) } else { Err(refusals) }
+    mounts
+}
+
+/// What a container writes into its own cgroup can undo its limits.
+fn tighten(mount: &mut Mount, notes: &mut Notes) {
+    if !matches!(mount.source, Source::Cgroup { .. }) {
+        return;
+    }
+    if !mount.is_readonly() {
+        notes.change(&format!("{}.options", mount.at), "ro added");
+    }
+    mount.set |= options::RDONLY;
+    mount.clear &= !options::RDONLY;
+    mount.clear_recursive &= !options::RDONLY;
 }
 
 fn one(input: &Input<'_>, namespaces: &Namespaces, mount: &OciMount, at: String) -> Result<Mount, Error> {
@@ -206,8 +232,12 @@ fn one(input: &Input<'_>, namespaces: &Namespaces, mount: &OciMount, at: String)
     let options = Options::parse(mount.options().as_deref().unwrap_or_default())
         .map_err(|(i, error)| error.at(format!("{at}.options[{i}]")))?;
     let source = source(input, mount, &options, &destination, &at)?;
+    if let Some(option) = options.misplaced(&source) {
+        let what = format!("option {option:?} has no effect on the mount of {destination}");
+        return Err(Error::new(Kind::Invalid, what, "").at(format!("{at}.options")).fix("remove it"));
+    }
     let idmap = idmap(mount, &options, namespaces, &at)?;
-    let mut mount = Mount {
+    Ok(Mount {
         at,
         destination,
         source,
@@ -217,12 +247,7 @@ fn one(input: &Input<'_>, namespaces: &Namespaces, mount: &OciMount, at: String)
         clear_recursive: options.clear_recursive & !options.set_recursive,
         propagation: options.propagation,
         idmap,
-    };
-    if input.level >= Level::Baseline && matches!(mount.source, Source::Cgroup { .. }) {
-        mount.set |= options::RDONLY;
-        mount.clear &= !options::RDONLY;
-    }
-    Ok(mount)
+    })
 }
 
 /// An absolute path without `.` and `..`; a relative one is taken from `/`, as runc does (OCI 1.0 allowed it).
@@ -255,14 +280,6 @@ fn source(
     let fstype = mount.typ().as_deref().unwrap_or_default();
     let text = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
     if options.bind || fstype == "bind" {
-        if let Some((key, _)) = options.data.first() {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("unknown option {key:?} of a bind mount of {destination}"),
-                "",
-            )
-            .at(format!("{at}.options")));
-        }
         return match text.filter(|path| !path.is_empty()) {
             _ if options.remount => Ok(Source::Remount),
             Some(path) => Ok(Source::Bind {
@@ -284,15 +301,11 @@ fn source(
             .at(format!("{at}.type"))
             .fix("set a filesystem type, or the option bind")),
         "cgroup" | "cgroup2" => Ok(Source::Cgroup { views: Vec::new() }),
-        "proc" | "sysfs"
-            if destination != "/proc" && destination != "/sys" && destination.starts_with("/proc/") =>
-        {
-            Err(Error::new(
-                Kind::Invalid,
-                format!("a mount over {destination}"),
-                "nothing may hide parts of /proc",
-            )
-            .at(format!("{at}.destination")))
+        _ if destination.starts_with("/proc/") => {
+            let what = format!("a new {fstype} on {destination}");
+            Err(Error::new(Kind::Invalid, what, "nothing new may be mounted in /proc")
+                .at(format!("{at}.destination"))
+                .fix("bind a file, or list the path in linux.maskedPaths"))
         }
         fstype => Ok(Source::Filesystem {
             fstype: fstype.to_owned(),
@@ -316,7 +329,7 @@ fn idmap(
     if !asked {
         return Ok(None);
     }
-    if !options.bind && mount.typ().as_deref() != Some("bind") {
+    if options.remount || (!options.bind && mount.typ().as_deref() != Some("bind")) {
         return Err(Error::new(Kind::Unsupported, "only bind mounts can be idmapped", "").at(at.to_owned()));
     }
     if uid_mappings.is_empty() != gid_mappings.is_empty() {

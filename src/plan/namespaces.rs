@@ -248,13 +248,10 @@ fn mappings(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Notes) {
         list.into_iter().flatten().map(IdMapping::from).collect()
     };
     if !namespaces.is_new(NamespaceKind::User) {
-        let ignored = uids.is_some_and(|list| !list.is_empty()) && !namespaces.has_user();
-        if ignored {
-            notes.refusals.push(
-                Error::new(Kind::Invalid, "id mappings without a user namespace", "")
-                    .at("linux.uidMappings")
-                    .fix("add {\"type\": \"user\"} to linux.namespaces"),
-            );
+        for (name, list) in [("uidMappings", uids), ("gidMappings", gids)] {
+            if list.is_some_and(|list| !list.is_empty()) {
+                unused_mappings(&format!("linux.{name}"), namespaces.has_user(), notes);
+            }
         }
         return;
     }
@@ -277,6 +274,18 @@ fn mappings(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Notes) {
             );
         }
     }
+}
+
+/// Engines repeat the mappings of a namespace that they join; without any, they cannot be meant.
+fn unused_mappings(at: &str, joined: bool, notes: &mut Notes) {
+    if joined {
+        return notes.change(at, "has no effect: the user namespace that is joined has its own");
+    }
+    notes.refusals.push(
+        Error::new(Kind::Invalid, "id mappings without a user namespace", "")
+            .at(at)
+            .fix("add {\"type\": \"user\"} to linux.namespaces"),
+    );
 }
 
 /// An ordinary caller may map itself, and nothing else without `newuidmap(1)`.

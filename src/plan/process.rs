@@ -150,8 +150,9 @@ fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
         }
     }
     if input.level >= Level::Baseline {
-        filters.push(Filter::baseline());
-        notes.change("linux.seccomp", format!("the {} profile is added", input.level));
+        let filter = Filter::baseline();
+        notes.change("linux.seccomp", format!("the {} profile is added", filter.name));
+        filters.push(filter);
     }
     filters
 }
@@ -213,6 +214,9 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
     if !Path::new(&cwd).is_absolute() {
         invalid("cwd".to_owned(), format!("working directory {cwd:?} is not absolute"), "start it with /");
     }
+    if cwd.contains('\0') {
+        invalid("cwd".to_owned(), "text with a NUL byte".to_owned(), "remove it");
+    }
     for (name, list) in [("args", &args), ("env", &env)] {
         for (i, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
             invalid(format!("{name}[{i}]"), "text with a NUL byte".to_owned(), "remove it");
@@ -223,6 +227,13 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
         if id == u32::MAX {
             invalid(format!("user.{field}"), "4294967295 is no id".to_owned(), "use a smaller one");
         }
+    }
+    if let Some(umask) = user.umask().filter(|umask| *umask > 0o777) {
+        invalid("user.umask".to_owned(), format!("{umask} is above 511 (0777)"), "use permission bits only");
+    }
+    if let Some(score) = process.oom_score_adj().filter(|score| !(-1000..=1000).contains(score)) {
+        let what = format!("{score} is no score for the out-of-memory killer");
+        invalid("oomScoreAdj".to_owned(), what, "use a number from -1000 to 1000");
     }
     let rlimits = rlimits(process.rlimits().as_deref().unwrap_or_default(), at, &mut errors);
     if !errors.is_empty() {

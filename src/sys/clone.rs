@@ -1,6 +1,6 @@
 //! `clone3(2)`, and the only code that runs between it and `execveat(2)`.
 //!
-//! The child is a copy of a process whose locks and buffers it must not trust, so [`gap`] makes raw system
+//! The child is a copy of a process whose locks and buffers it must not trust, so the gap makes raw system
 //! calls only: it allocates nothing, takes no lock and never returns. Its calls, in order:
 //!
 //! 1. let go of the parent's end of the control socket, with which the parent's death would go unnoticed;

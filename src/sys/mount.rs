@@ -38,6 +38,18 @@ pub fn clone_tree(at: impl AsFd, path: &Path, recursive: bool) -> Result<OwnedFd
     open_tree(dir, path, flags).call(|| format!("open_tree({}, {path:?}, CLONE)", dir.as_raw_fd()))
 }
 
+/// The same, cut off from the mount it was cloned from: a plain clone of a shared mount is its peer, and what is
+/// mounted below one shows below the other.
+///
+/// # Errors
+/// As [`clone_tree`].
+pub fn clone_private(at: impl AsFd, path: &Path, recursive: bool) -> Result<OwnedFd, CallError> {
+    let tree = clone_tree(at, path, recursive)?;
+    let private = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
+    set_attributes(&tree, private, true)?;
+    Ok(tree)
+}
+
 /// A new instance of a filesystem, attached nowhere. `options` are what `mount(8)` calls data.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ pub struct Subject {
 impl Subject {
     pub fn new(name: &str, program: &Path, flags: &[&str]) -> Result<Subject> {
         let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        let state = std::env::temp_dir().join(format!("sandrun-bench-{}-{plain}", std::process::id()));
+        let state = state_home().join(format!("sandrun-bench-{}-{plain}", std::process::id()));
         fs::create_dir_all(&state)?;
         let global = flags.iter().map(ToString::to_string).collect();
         Ok(Subject { name: name.to_owned(), program: program.to_owned(), global, state, count: Cell::new(0) })
@@ -142,4 +142,10 @@ fn remove_cgroups(dir: &Path, prefix: &str, depth: usize) {
             remove_cgroups(&entry.path(), prefix, depth - 1);
         }
     }
+}
+
+/// On a tmpfs, where hosts keep the state of containers; `/run` itself is a disk on some build machines.
+fn state_home() -> std::path::PathBuf {
+    let shared_memory = std::path::Path::new("/dev/shm");
+    if shared_memory.is_dir() { shared_memory.to_owned() } else { std::env::temp_dir() }
 }

@@ -24,6 +24,17 @@ pub fn own() -> Json {
     Json::object([("membership", lines), ("limits", Json::object(limits)), ("mounted", mounted())])
 }
 
+/// One limit by its name in the report.
+pub fn limit(name: &str) -> Option<String> {
+    let (_, places) = LIMITS.iter().find(|(known, _)| *known == name)?;
+    let text = places.iter().find_map(|place| fs::read_to_string(format!("/sys/fs/cgroup/{place}")).ok())?;
+    Some(match text.trim() {
+        // What v1 shows where there is no limit.
+        "9223372036854771712" | "max" => "without limit".to_owned(),
+        limit => limit.to_owned(),
+    })
+}
+
 fn first(places: &[&str]) -> Json {
     let text = places.iter().find_map(|place| fs::read_to_string(format!("/sys/fs/cgroup/{place}")).ok());
     text.map(|text| text.trim().to_owned()).into()

@@ -101,6 +101,23 @@ pub fn capabilities() -> Json {
     ])
 }
 
+/// How many capabilities are in force, and which.
+pub fn effective() -> String {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(u64::MAX);
+    let names: Vec<String> = (0_u64..)
+        .zip(CAPABILITIES)
+        .filter(|(number, _)| mask >> number & 1 == 1)
+        .map(|(_, name)| name.trim_start_matches("CAP_").to_lowercase())
+        .collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        1..13 => names.join(" "),
+        many => format!("{many} of {}", CAPABILITIES.len()),
+    }
+}
+
 fn named(holds: impl Fn(u64) -> bool) -> Json {
     (0_u64..).zip(CAPABILITIES).filter(|(number, _)| holds(*number)).map(|(_, name)| *name).collect()
 }

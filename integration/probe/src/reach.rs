@@ -20,6 +20,17 @@ pub fn through_descriptor(fd: RawFd, path: &str) -> Json {
     found(read_at(fd, path))
 }
 
+/// Opens the directory that an inherited descriptor refers to; `None` when there is none.
+pub fn list_through(fd: RawFd) -> Option<Result<(), Errno>> {
+    let link = std::fs::metadata(format!("/proc/self/fd/{fd}"));
+    // Under Landlock not even the link can be followed; that a descriptor is there shows in its name.
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    if link.is_ok_and(|target| !target.is_dir()) {
+        return None;
+    }
+    Some(open_at(fd, ".", libc::O_RDONLY | libc::O_DIRECTORY).map(drop))
+}
+
 fn read_at(dir: RawFd, path: &str) -> Result<String, Errno> {
     let file = File::from(open_at(dir, path, libc::O_RDONLY | libc::O_NONBLOCK)?);
     let mut content = Vec::new();

@@ -87,3 +87,12 @@ fn a_signal_reaches_everyone() {
     reap(shell);
     assert_eq!(fixture.settled(|count| count == 0), 0);
 }
+
+/// An empty path, or the root itself, must never be taken for a container's cgroup: all of the host is in it.
+#[test]
+fn the_root_of_a_hierarchy_is_nobodys() {
+    let layout = detect().expect("a layout");
+    for path in ["", "/", "//"] {
+        assert_eq!(Dirs::open(path, &layout).expect_err("a cgroup").kind, Kind::NotFound, "{path:?}");
+    }
+}

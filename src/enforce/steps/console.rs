@@ -17,7 +17,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::process::Terminal;
 use crate::plan::{Plan, Workload};
 use crate::sys::Syscall;
-use crate::sys::mount::{attach, clone_tree};
+use crate::sys::mount::{attach, clone_private};
 
 const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
 
@@ -28,7 +28,7 @@ pub fn open(plan: &Plan, init: &mut Init) -> Result<()> {
     let what = || "cannot put the terminal on /dev/console".to_owned();
     let root = init.root()?;
     let console = root.make_plain_file("/dev/console")?;
-    let tree = clone_tree(&slave, Path::new(""), false).context(what)?;
+    let tree = clone_private(&slave, Path::new(""), false).context(what)?;
     attach(tree, console).context(what)
 }
 

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::plan::devices::{Device, DeviceKind};
 use crate::plan::mounts::Source;
 use crate::sys::Syscall;
-use crate::sys::mount::{attach, clone_tree};
+use crate::sys::mount::{attach, clone_private};
 
 /// OCI runtime-linux, "Dev symbolic links".
 const LINKS: [(&str, &str); 5] = [
@@ -67,7 +67,11 @@ fn one(plan: &Plan, root: &Root, device: &Device, bind: Option<OwnedFd>) -> Resu
     if plan.namespaces.has_user() && device.kind != DeviceKind::Fifo {
         let source = crate::enforce::root::host(device.path.as_ref(), false)
             .context(|| "cannot bind it".to_owned())?;
-        let tree = clone_tree(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
+        if !is_device(&source, device) {
+            let what = format!("the host's {} is not device {}:{}", device.path, device.major, device.minor);
+            return Err(Error::new(Kind::Invalid, what, ""));
+        }
+        let tree = clone_private(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
         return attach(tree, root.make_plain_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }
     match mknodat(&parent, name, file_type(device), Mode::from_raw_mode(device.mode), number(device)) {
@@ -83,17 +87,22 @@ fn one(plan: &Plan, root: &Root, device: &Device, bind: Option<OwnedFd>) -> Resu
 /// What is there already is only accepted when it is that very device.
 fn expect_same(parent: &OwnedFd, name: &str, device: &Device) -> Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let stat = openat(parent, name, flags, Mode::empty())
-        .and_then(fstat)
+    let there = openat(parent, name, flags, Mode::empty())
         .call(|| format!("openat({name:?})"))
         .context(|| "it is there already".to_owned())?;
-    let same = FileType::from_raw_mode(stat.st_mode) == file_type(device)
-        && (device.kind == DeviceKind::Fifo || stat.st_rdev == number(device));
-    if same {
+    if is_device(&there, device) {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, "something else is there already", "")
         .fix("mount a tmpfs on /dev, or remove it from the image"))
+}
+
+/// Whether a descriptor is of a node of the same kind and number.
+pub fn is_device(node: &OwnedFd, device: &Device) -> bool {
+    fstat(node).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == file_type(device)
+            && (device.kind == DeviceKind::Fifo || stat.st_rdev == number(device))
+    })
 }
 
 fn file_type(device: &Device) -> FileType {

@@ -23,10 +23,12 @@ pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
     match set_thread_groups(&groups) {
         // A user namespace of an ordinary user's may not drop groups; it has none to add either.
         Err(Errno::PERM) if groups.is_empty() => {}
-        result => result
-            .call(|| format!("setgroups({:?})", user.additional_gids))
-            .context(what)
-            .map_err(|error| error.at("process.user.additionalGids"))?,
+        result => result.call(|| format!("setgroups({:?})", user.additional_gids)).context(what).map_err(
+            |error| {
+                let error = error.at("process.user.additionalGids");
+                error.fix("without root only the caller's own groups are there: remove the field")
+            },
+        )?,
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_res_gid(gid, gid, gid)

@@ -7,8 +7,10 @@ use landlock::{
     RulesetError, RulesetStatus, Scope,
 };
 
+use rustix::fs::OFlags;
+
 use crate::enforce::init::Init;
-use crate::enforce::root::{host, is_dir};
+use crate::enforce::root::{Root, host, is_dir};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::plan::Workload;
 use crate::plan::landlock::Landlock;
@@ -48,8 +50,10 @@ fn enter(plan: &Landlock) -> Result<RulesetStatus, Cause> {
         ruleset = ruleset.scope(BitFlags::<Scope>::from_bits_truncate(plan.scoped))?;
     }
     let mut ruleset = ruleset.create()?;
+    // The workload of an exec has had time to put links in the way; none may lead out by way of /proc.
+    let root = Root::new(host(Path::new("/"), false)?);
     for rule in &plan.path_beneath {
-        let path = host(Path::new(&rule.path), false)?;
+        let path = root.open(&rule.path, OFlags::PATH)?;
         let mask = if is_dir(&path) { u64::MAX } else { FILE_RIGHTS };
         let access = rights(rule.allowed_access & mask);
         if !access.is_empty() {

@@ -11,7 +11,7 @@ use crate::enforce::root::{self, Root};
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
 use crate::plan::mounts::{Mount, Propagation, Source};
-use crate::sys::mount::{Attributes, attach, clone_tree, new_filesystem, set_attributes};
+use crate::sys::mount::{Attributes, attach, clone_private, clone_tree, new_filesystem, set_attributes};
 
 mod cgroup;
 mod copy_up;
@@ -84,13 +84,16 @@ fn explain(fstype: &str, error: Error) -> Error {
              check `grep {fstype} /proc/self/mountinfo` of the caller"
         ));
     }
+    if fstype == "devpts" && error.why.contains("Invalid gid") {
+        return error.fix("in a user namespace the group has to be mapped: map it, or remove the option gid");
+    }
     error
 }
 
 /// Where a new sysfs is not allowed (the network namespace is not ours), the host's, which is bound read-only.
 fn host_sysfs() -> Result<OwnedFd> {
     let what = || "cannot bind the host's /sys".to_owned();
-    let tree = clone_tree(CWD, Path::new("/sys"), true).context(what)?;
+    let tree = clone_private(CWD, Path::new("/sys"), true).context(what)?;
     let readonly = Attributes { set: 0x1, ..Attributes::default() };
     set_attributes(&tree, readonly, true).context(what)?;
     Ok(tree)

@@ -11,7 +11,7 @@ use crate::enforce::root::{Root, is_dir};
 use crate::error::{Context, Result};
 use crate::plan::Plan;
 use crate::sys::Syscall;
-use crate::sys::mount::{Attributes, attach, clone_tree, new_filesystem, set_attributes};
+use crate::sys::mount::{Attributes, attach, clone_private, new_filesystem, set_attributes};
 
 const RDONLY: u64 = 0x1;
 
@@ -53,7 +53,7 @@ fn find(root: &Root, path: &str) -> Result<Option<OwnedFd>> {
 }
 
 fn seal(target: &OwnedFd) -> Result<(), crate::sys::CallError> {
-    let tree = clone_tree(target, Path::new(""), true)?;
+    let tree = clone_private(target, Path::new(""), true)?;
     set_attributes(&tree, Attributes { set: RDONLY, ..Attributes::default() }, true)?;
     attach(&tree, target)
 }
@@ -80,6 +80,6 @@ impl Empty {
 
     fn put_over(&self, target: &OwnedFd) -> Result<(), crate::sys::CallError> {
         let path = if is_dir(target) { "dir" } else { "file" };
-        attach(clone_tree(&self.dir, Path::new(path), false)?, target)
+        attach(clone_private(&self.dir, Path::new(path), false)?, target)
     }
 }

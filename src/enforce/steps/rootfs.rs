@@ -41,7 +41,11 @@ pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
         Propagation::Shared => Propagation::Private,
         other => other,
     };
-    let attributes = Attributes { propagation: propagation.flag(), ..Attributes::default() };
+    let attributes = Attributes {
+        propagation: propagation.flag(),
+        set: plan.rootfs.set_recursive,
+        ..Attributes::default()
+    };
     set_attributes(&tree, attributes, true).context(what)?;
     let target = root::host(path, false).context(what)?;
     attach_tree(&tree, &target).context(what)?;

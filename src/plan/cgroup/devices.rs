@@ -32,7 +32,7 @@ const DEFAULTS: [(u32, Option<u32>); 9] = [
 ];
 
 /// The rules and who enforces them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Devices {
     /// What enforces them on this host.
@@ -45,14 +45,15 @@ pub struct Devices {
 }
 
 /// What keeps a container from a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DeviceGate {
     /// `devices.allow` and `devices.deny` of cgroup v1.
     List,
     /// A BPF program attached to the v2 cgroup (Linux 4.15).
     Program,
-    /// Nothing: v1 without a devices controller. Only where the configuration has no rules.
+    /// Nothing: no cgroup, or v1 without a devices controller.
+    #[default]
     None,
 }
 
@@ -284,6 +285,11 @@ impl Access {
     /// `BPF_DEVCG_ACC_*` of bpf.h: 1 mknod, 2 read, 4 write.
     pub fn bits(self) -> u8 {
         self.0
+    }
+
+    /// Whether it is every access there is.
+    pub fn is_all(self) -> bool {
+        self.0 == 7
     }
 
     fn and_also(self, other: Access) -> Access {

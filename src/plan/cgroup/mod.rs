@@ -44,10 +44,10 @@ pub struct Request<'a> {
 }
 
 /// The cgroup of one container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cgroup {
-    /// From the root of each hierarchy, with a leading slash: `/sandrun-web`.
+    /// From the root of each hierarchy, with a leading slash: `/sandrun-web`. Empty for a container without.
     pub path: String,
     /// The limits: the files to write, in order. Those of the devices are apart, because an update of a
     /// running container changes limits only.

@@ -1,6 +1,6 @@
 //! Mount options (OCI config, "Mounts", table of Linux mount options; `mount(8)`).
 
-use super::Propagation;
+use super::{Propagation, Source};
 use crate::error::{Error, Kind};
 
 pub(super) const RDONLY: u64 = 0x1;
@@ -12,6 +12,8 @@ const RELATIME: u64 = 0x0;
 const NOATIME: u64 = 0x10;
 const STRICTATIME: u64 = 0x20;
 const NODIRATIME: u64 = 0x80;
+/// What the host's own files get.
+pub(super) const SEALED: u64 = RDONLY | NOSUID | NODEV;
 const NOSYMFOLLOW: u64 = 0x0020_0000;
 
 /// What a list of options says; data is what only the filesystem understands.
@@ -125,6 +127,25 @@ impl Options {
             },
         }
         Ok(())
+    }
+}
+
+impl Options {
+    /// The first option that nothing would be done about on such a mount.
+    pub fn misplaced(&self, source: &Source) -> Option<&str> {
+        let data = || self.data.first().map(|(key, _)| key.as_str());
+        let copy_up = || self.copy_up.then_some("tmpcopyup");
+        let nofollow = || self.source_nofollow.then_some("src-nofollow");
+        match source {
+            Source::Bind { .. } => data().or_else(copy_up),
+            Source::Filesystem { fstype, .. } if fstype == "tmpfs" => nofollow(),
+            Source::Filesystem { .. } => copy_up().or_else(nofollow),
+            Source::Cgroup { .. } => data().or_else(copy_up).or_else(nofollow),
+            Source::Remount => {
+                let propagation = || (!self.propagation.is_empty()).then_some("a propagation type");
+                data().or_else(copy_up).or_else(nofollow).or_else(propagation)
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::enforce::order::Role;
 use crate::error::{Context, Result};
 use crate::plan::mounts::{CgroupView, Mount};
 use crate::sys::Syscall;
-use crate::sys::mount::{Attributes, attach, clone_tree, new_filesystem, set_attributes};
+use crate::sys::mount::{Attributes, attach, clone_private, new_filesystem, set_attributes};
 
 /// Version 2 is one tree; version 1 a tmpfs with one directory for each hierarchy.
 pub(super) fn mount(views: &[CgroupView], init: &mut Init, mount: &Mount) -> Result<()> {
@@ -50,7 +50,7 @@ fn tree(view: &CgroupView, init: &mut Init) -> Result<OwnedFd> {
     match init.received.take(&Role::Cgroup(view.name.clone())) {
         Some(tree) => Ok(tree),
         None => {
-            clone_tree(CWD, Path::new(&view.path), false).context(|| format!("cannot bind {}", view.path))
+            clone_private(CWD, Path::new(&view.path), false).context(|| format!("cannot bind {}", view.path))
         }
     }
 }

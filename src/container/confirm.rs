@@ -1,0 +1,66 @@
+//! What the host's side can confirm of a new container: its namespaces and its cgroup's values.
+
+use crate::cgroup::{self, Dirs, Restricted};
+use crate::enforce::receipt::{Receipt, State};
+use crate::enforce::spawn::Child;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Plan;
+use crate::plan::namespaces::NamespaceKind;
+
+/// What the receipt says of a filter that is loaded with the program.
+pub(super) const PENDING: &str = "when the program starts";
+
+/// What the kernel says of the cgroup's values.
+pub(super) fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &mut Receipt) {
+    let outcomes = cgroup::verify(cgroup, &plan.cgroup.settings);
+    let missing: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.holds)
+        .map(|outcome| format!("{} is {:?}, not {}", outcome.file, outcome.actual, outcome.asked))
+        .collect();
+    let limits: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| outcome.holds && !outcome.file.starts_with("devices."))
+        .map(|outcome| format!("{}={}", outcome.file, outcome.asked))
+        .collect();
+    match missing.is_empty() {
+        true => receipt.add("cgroup", State::Enforced, limits.join(", ")),
+        false => receipt.add("cgroup", State::Partial, missing.join(", ")),
+    }
+    match devices {
+        Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
+        Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
+        Restricted::Not(why) => receipt.add("devices", State::Absent, why),
+    }
+}
+
+/// Filters are loaded last of all: until the program runs they are only planned.
+pub(super) fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
+    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
+    match names.is_empty() {
+        true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
+        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
+    }
+}
+
+/// A namespace that should be new must not be ours.
+pub(super) fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
+    let mut names = Vec::new();
+    for kind in &plan.namespaces.new {
+        let what = || format!("cannot read the {kind} namespace back");
+        let read =
+            |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
+        if *kind != NamespaceKind::Time && read("self")? == read(&child.pid().to_string())? {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("the {kind} namespace is not new"),
+                "the kernel shows the caller's",
+            ));
+        }
+        names.push(kind.to_string());
+    }
+    let joined = plan.namespaces.join.iter().map(|joined| format!("{} joined", joined.kind));
+    names.extend(joined);
+    receipt.add("namespaces", State::Enforced, names.join(", "));
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Plans without root: what comes of whole configurations, what is refused, and what is never lost.
+
+mod fields;
+mod golden;
+mod loading;
+mod refusals;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::cgroup::{Hierarchy, Layout, Unified};
+use super::{Input, Options, Plan, resolve};
+use crate::error::Result;
+use crate::host::Host;
+use crate::level::Level;
+use crate::oci;
+
+const CONTROLLERS: [&str; 10] =
+    ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "net_cls", "rdma", "devices", "freezer"];
+const UNIFIED: [&str; 7] = ["cpu", "cpuset", "memory", "pids", "io", "hugetlb", "rdma"];
+
+fn unified(controllers: &[&str], dir: &str) -> Unified {
+    Unified { controllers: controllers.iter().map(|&name| name.to_owned()).collect(), dir: dir.to_owned() }
+}
+
+fn hierarchies() -> Vec<Hierarchy> {
+    let hierarchy = |name: &str| Hierarchy {
+        controllers: vec![name.to_owned()],
+        dir: format!("/sys/fs/cgroup/{}", name.trim_start_matches("name=")),
+    };
+    CONTROLLERS.into_iter().chain(["name=systemd"]).map(hierarchy).collect()
+}
+
+fn v1() -> Layout {
+    Layout::V1 { hierarchies: hierarchies() }
+}
+
+fn hybrid() -> Layout {
+    Layout::Hybrid { hierarchies: hierarchies(), unified: unified(&[], "/sys/fs/cgroup/unified") }
+}
+
+fn v2() -> Layout {
+    Layout::V2 { unified: unified(&UNIFIED, "/sys/fs/cgroup") }
+}
+
+/// Root of a host with everything but a security module with labels.
+fn root(cgroup: Layout, landlock_abi: u32) -> Host {
+    let capabilities = (1 << 41) - 1;
+    Host { euid: 0, egid: 0, capabilities, landlock_abi, cgroup, apparmor: false, selinux: false }
+}
+
+/// An ordinary user of the same host.
+fn user(cgroup: Layout, landlock_abi: u32) -> Host {
+    Host { euid: 1000, egid: 1000, capabilities: 0, ..root(cgroup, landlock_abi) }
+}
+
+/// The plan of a configuration given as text.
+fn plan(text: &str, level: Level, host: &Host) -> Result<Plan> {
+    let config = oci::parse(text)?;
+    resolve(&Input {
+        id: "web",
+        config: &config.spec,
+        options: Options::default(),
+        pids_limit: config.pids_limit,
+        unknown: &config.unknown,
+        bundle: Path::new("/bundle"),
+        level,
+        host,
+    })
+}
+
+/// A configuration that nothing is wrong with, to be spoilt.
+fn good() -> Value {
+    json!({
+        "ociVersion": "1.3.0",
+        "process": { "args": ["true"], "cwd": "/" },
+        "root": { "path": "rootfs" },
+        "linux": { "namespaces": [{ "type": "mount" }, { "type": "pid" }, { "type": "uts" }] },
+    })
+}
+
+/// `config` with `value` at a JSON pointer; parents that are not there are made.
+fn with(mut config: Value, pointer: &str, value: Value) -> Value {
+    let place = pointer.split('/').skip(1).fold(&mut config, |parent, part| match parent {
+        Value::Array(list) => &mut list[part.parse::<usize>().unwrap()],
+        parent => &mut parent[part],
+    });
+    *place = value;
+    config
+}
+
+fn without(mut config: Value, pointer: &str) -> Value {
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    config.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field).unwrap();
+    config
+}

@@ -1,0 +1,360 @@
+//! Every reason why there is no plan: what was edited, where the error points, its kind, and words of it.
+//!
+//! Those of `linux.resources` are in the tests of `plan::cgroup`, those of `linux.seccomp` in its own.
+
+mod files;
+
+use super::*;
+use crate::error::Kind::{Invalid, Unsupported};
+use crate::error::{Error, Kind};
+
+/// The refusal of a good configuration with one value changed, by root of a host with cgroup v2.
+fn refused(pointer: &str, value: Value) -> Error {
+    refused_by(&root(v2(), 7), Level::Oci, &with(good(), pointer, value))
+}
+
+fn refused_by(host: &Host, level: Level, config: &Value) -> Error {
+    plan(&config.to_string(), level, host).err().unwrap_or_else(|| panic!("accepted: {config}"))
+}
+
+type Row = (&'static str, Value, &'static str, Kind, &'static str);
+
+fn check(rows: impl IntoIterator<Item = Row>) {
+    for (pointer, value, at, kind, words) in rows {
+        let error = refused(pointer, value);
+        assert_eq!((error.at.as_deref(), error.kind), (Some(at), kind), "{error}");
+        assert!(error.to_string().contains(words), "{error:?} has no {words:?}");
+    }
+}
+
+#[test]
+fn the_base_of_the_table_is_accepted() {
+    for level in [Level::Oci, Level::Baseline, Level::Strict] {
+        plan(&good().to_string(), level, &root(v2(), 7)).unwrap();
+    }
+}
+
+#[test]
+fn namespaces() {
+    let list = |more: Value| json!([{ "type": "mount" }, more]);
+    let at = "/linux/namespaces";
+    check([
+        (
+            at,
+            list(json!({ "type": "mount" })),
+            "linux.namespaces[1]",
+            Invalid,
+            "mount namespace is listed twice",
+        ),
+        (
+            at,
+            json!([{ "type": "mount" }, { "type": "pid" }, { "type": "pid", "path": "/proc/1/ns/pid" }]),
+            "linux.namespaces[2]",
+            Invalid,
+            "pid namespace is listed twice",
+        ),
+        (
+            at,
+            list(json!({ "type": "network", "path": "ns/net" })),
+            "linux.namespaces[1]",
+            Invalid,
+            "not absolute",
+        ),
+        (at, json!([{ "type": "pid" }]), "linux.namespaces", Unsupported, "no new mount namespace"),
+        (
+            at,
+            json!([{ "type": "mount", "path": "/proc/1/ns/mnt" }]),
+            "linux.namespaces",
+            Unsupported,
+            "no new mount namespace",
+        ),
+        (at, json!([]), "linux.namespaces", Unsupported, "no new mount namespace"),
+    ]);
+}
+
+/// `mappings` for users, one good one for groups, in a configuration with a user namespace.
+fn mapped(mappings: Value) -> Value {
+    let config = with(good(), "/linux/namespaces", json!([{ "type": "mount" }, { "type": "user" }]));
+    let config = with(config, "/linux/gidMappings", json!([{ "containerID": 0, "hostID": 1000, "size": 1 }]));
+    with(config, "/linux/uidMappings", mappings)
+}
+
+#[test]
+fn id_mappings() {
+    let map = |inside: u32, outside: u32, size: u32| json!({ "containerID": inside, "hostID": outside, "size": size });
+    for (mappings, at, words) in [
+        (json!([map(0, 1000, 10), map(9, 5000, 1)]), "linux.uidMappings[1]", "container ids overlap"),
+        (json!([map(0, 1000, 10), map(10, 1009, 1)]), "linux.uidMappings[1]", "host ids overlap"),
+        (json!([map(0, 1000, 1), map(1, 2000, 0)]), "linux.uidMappings[1]", "size is 0"),
+        (json!([map(0, 1, u32::MAX)]), "linux.uidMappings[0]", "beyond the largest id"),
+        (json!([map(1, 1000, 10)]), "linux.uidMappings", "no id 0"),
+        (json!([]), "linux.uidMappings", "no id 0"),
+    ] {
+        let error = refused_by(&root(v2(), 7), Level::Oci, &mapped(mappings));
+        assert_eq!((error.at.as_deref(), error.kind), (Some(at), Invalid), "{error}");
+        assert!(error.to_string().contains(words), "{error:?} has no {words:?}");
+    }
+    let whole = mapped(json!([map(0, 0, u32::MAX)]));
+    assert!(plan(&whole.to_string(), Level::Oci, &root(v2(), 7)).is_ok(), "every id there is");
+    let one = json!([map(0, 1000, 1)]);
+    check([
+        ("/linux/uidMappings", one.clone(), "linux.uidMappings", Invalid, "without a user namespace"),
+        ("/linux/gidMappings", one, "linux.gidMappings", Invalid, "without a user namespace"),
+    ]);
+}
+
+#[test]
+fn root_needs_mappings_for_a_user_namespace_and_a_user_does_not() {
+    let config = with(good(), "/linux/namespaces", json!([{ "type": "mount" }, { "type": "user" }]));
+    let error = refused_by(&root(v2(), 7), Level::Oci, &config);
+    assert!(error.why.contains("a new user namespace without id mappings"), "{error}");
+    let plan = plan(&config.to_string(), Level::Oci, &user(v2(), 7)).unwrap();
+    assert_eq!(plan.namespaces.uid_mappings[0].outside, 1000);
+    assert_eq!(plan.changes[0].at, "linux.uidMappings");
+}
+
+#[test]
+fn clocks() {
+    check([(
+        "/linux/timeOffsets",
+        json!({ "boottime": { "secs": 1 } }),
+        "linux.timeOffsets",
+        Invalid,
+        "without a new time namespace",
+    )]);
+    let timed = with(good(), "/linux/namespaces", json!([{ "type": "mount" }, { "type": "time" }]));
+    for (offsets, at, words) in [
+        (json!({ "realtime": { "secs": 1 } }), "linux.timeOffsets.realtime", "no clock \"realtime\""),
+        (
+            json!({ "monotonic": { "nanosecs": 1_000_000_000 } }),
+            "linux.timeOffsets.monotonic.nanosecs",
+            "a second or more",
+        ),
+    ] {
+        let error =
+            refused_by(&root(v2(), 7), Level::Oci, &with(timed.clone(), "/linux/timeOffsets", offsets));
+        assert_eq!((error.at.as_deref(), error.kind), (Some(at), Invalid));
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn names_and_kernel_parameters() {
+    let sysctl = |name: &str| json!({ name: "1" });
+    let at = "/linux/sysctl";
+    check([
+        (at, sysctl("vm.swappiness"), "linux.sysctl[\"vm.swappiness\"]", Invalid, "would change the host"),
+        (
+            at,
+            sysctl("kernel.core_pattern"),
+            "linux.sysctl[\"kernel.core_pattern\"]",
+            Invalid,
+            "would change the host",
+        ),
+        (at, sysctl("net..ip"), "linux.sysctl[\"net..ip\"]", Invalid, "would change the host"),
+        (at, sysctl("net/../vm/x"), "linux.sysctl[\"net....vm.x\"]", Invalid, "would change the host"),
+        (
+            at,
+            sysctl("net.ipv4.ip_forward"),
+            "linux.sysctl[\"net.ipv4.ip_forward\"]",
+            Invalid,
+            "no network namespace",
+        ),
+        (at, sysctl("kernel.shmmax"), "linux.sysctl[\"kernel.shmmax\"]", Invalid, "no ipc namespace"),
+        (at, sysctl("fs.mqueue.msg_max"), "linux.sysctl[\"fs.mqueue.msg_max\"]", Invalid, "no ipc namespace"),
+        (
+            at,
+            sysctl("user.max_user_namespaces"),
+            "linux.sysctl[\"user.max_user_namespaces\"]",
+            Invalid,
+            "no user namespace",
+        ),
+        (
+            at,
+            json!({ "kernel.domainname": "a", "kernel/domainname": "b" }),
+            "linux.sysctl[\"kernel/domainname\"]",
+            Invalid,
+            "listed twice",
+        ),
+    ]);
+    let bare = with(good(), "/linux/namespaces", json!([{ "type": "mount" }]));
+    for (field, value) in [("hostname", "web"), ("domainname", "example.org")] {
+        let error =
+            refused_by(&root(v2(), 7), Level::Oci, &with(bare.clone(), &format!("/{field}"), json!(value)));
+        assert_eq!((error.at.as_deref(), error.kind), (Some(field), Invalid));
+        assert!(error.to_string().contains("without a UTS namespace"), "{error}");
+    }
+    let error = refused_by(&root(v2(), 7), Level::Oci, &with(bare, at, sysctl("kernel.hostname")));
+    assert!(error.to_string().contains("no uts namespace"), "{error}");
+}
+
+#[test]
+fn processes() {
+    check([
+        ("/process/args", json!([]), "process.args", Invalid, "no program to run"),
+        ("/process/args", json!([""]), "process.args", Invalid, "no program to run"),
+        ("/process/args", json!(["sh", "a\0b"]), "process.args[1]", Invalid, "NUL byte"),
+        ("/process/env", json!(["A=b", "C=\0"]), "process.env[1]", Invalid, "NUL byte"),
+        ("/process/cwd", json!("srv"), "process.cwd", Invalid, "not absolute"),
+        ("/process/cwd", json!(""), "process.cwd", Invalid, "not absolute"),
+        ("/process/cwd", json!("/a\0"), "process.cwd", Invalid, "NUL byte"),
+        ("/process/user", json!({ "uid": u32::MAX }), "process.user.uid", Invalid, "is no id"),
+        ("/process/user", json!({ "gid": u32::MAX }), "process.user.gid", Invalid, "is no id"),
+        ("/process/user", json!({ "umask": 512 }), "process.user.umask", Invalid, "above 511"),
+        ("/process/oomScoreAdj", json!(1001), "process.oomScoreAdj", Invalid, "from -1000 to 1000"),
+        (
+            "/process/apparmorProfile",
+            json!("docker-default"),
+            "process.apparmorProfile",
+            Unsupported,
+            "AppArmor is not enabled",
+        ),
+        (
+            "/process/selinuxLabel",
+            json!("system_u:system_r:container_t:s0"),
+            "process.selinuxLabel",
+            Unsupported,
+            "SELinux is not enabled",
+        ),
+    ]);
+    for (config, at, words) in [
+        (without(good(), "/process"), "process", "no process is given"),
+        (without(good(), "/process/args"), "process.args", "no program to run"),
+        (without(good(), "/process/cwd"), "process.cwd", "not absolute"),
+    ] {
+        let error = refused_by(&root(v2(), 7), Level::Oci, &config);
+        assert_eq!((error.at.as_deref(), error.kind), (Some(at), Invalid));
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn resource_limits() {
+    let limit = |soft: u64, hard: u64| json!({ "type": "RLIMIT_NOFILE", "soft": soft, "hard": hard });
+    check([
+        (
+            "/process/rlimits",
+            json!([limit(1, 2), limit(1, 2)]),
+            "process.rlimits[1]",
+            Invalid,
+            "RLIMIT_NOFILE is listed twice",
+        ),
+        ("/process/rlimits", json!([limit(3, 2)]), "process.rlimits[0]", Invalid, "soft 3 is above hard 2"),
+    ]);
+}
+
+#[test]
+fn fields_that_this_version_does_not_have_are_refused_by_name() {
+    check([
+        (
+            "/hooks",
+            json!({ "prestart": [{ "path": "/bin/true" }] }),
+            "hooks",
+            Unsupported,
+            "hooks is not supported",
+        ),
+        ("/linux/intelRdt", json!({ "closID": "a" }), "linux.intelRdt", Unsupported, "is not supported"),
+        (
+            "/linux/memoryPolicy",
+            json!({ "mode": "MPOL_BIND", "nodes": "0" }),
+            "linux.memoryPolicy",
+            Unsupported,
+            "is not supported",
+        ),
+        (
+            "/linux/netDevices",
+            json!({ "eth0": { "name": "net0" } }),
+            "linux.netDevices",
+            Unsupported,
+            "is not supported",
+        ),
+        (
+            "/linux/mountLabel",
+            json!("system_u:object_r:container_file_t:s0"),
+            "linux.mountLabel",
+            Unsupported,
+            "is not supported",
+        ),
+        (
+            "/linux/personality",
+            json!({ "domain": "LINUX32" }),
+            "linux.personality",
+            Unsupported,
+            "is not supported",
+        ),
+        (
+            "/process/ioPriority",
+            json!({ "class": "IOPRIO_CLASS_IDLE", "priority": 0 }),
+            "process.ioPriority",
+            Unsupported,
+            "is not supported",
+        ),
+        (
+            "/process/scheduler",
+            json!({ "policy": "SCHED_BATCH" }),
+            "process.scheduler",
+            Unsupported,
+            "is not supported",
+        ),
+        (
+            "/process/execCPUAffinity",
+            json!({ "initial": "0" }),
+            "process.execCPUAffinity",
+            Unsupported,
+            "is not supported",
+        ),
+        ("/vm", json!({ "kernel": { "path": "/k" } }), "vm", Unsupported, "is not supported"),
+        ("/windows", json!({ "layerFolders": [] }), "windows", Unsupported, "is not supported"),
+        ("/solaris", json!({}), "solaris", Unsupported, "is not supported"),
+        ("/zos", json!({}), "zos", Unsupported, "is not supported"),
+    ]);
+    let empty = with(good(), "/hooks", json!({ "prestart": [], "poststop": [] }));
+    assert!(plan(&empty.to_string(), Level::Oci, &root(v2(), 7)).is_ok(), "no hook at all");
+}
+
+#[test]
+fn deciding_calls_elsewhere() {
+    let seccomp = json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent",
+        "syscalls": [{ "names": ["mount"], "action": "SCMP_ACT_NOTIFY" }] });
+    check([(
+        "/linux/seccomp",
+        seccomp,
+        "linux.seccomp.listenerPath",
+        Unsupported,
+        "SCMP_ACT_NOTIFY is not supported",
+    )]);
+}
+
+#[test]
+fn all_refusals_come_at_once() {
+    let mut config = good();
+    config["process"] =
+        json!({ "args": [], "cwd": "srv", "ioPriority": { "class": "IOPRIO_CLASS_RT", "priority": 1 } });
+    config["root"] = json!({});
+    config["hostname"] = json!("web");
+    config["mounts"] =
+        json!([{ "destination": "/a/..", "type": "tmpfs" }, { "destination": "/b", "type": "bind" }]);
+    config["linux"] = json!({
+        "namespaces": [{ "type": "pid" }, { "type": "pid" }],
+        "devices": [{ "path": "x", "type": "c", "major": 1, "minor": 1 }],
+        "resources": { "pids": { "limit": 10 }, "cpu": { "cpus": "all" } },
+    });
+    let error = refused_by(&root(v2(), 7), Level::Oci, &config);
+    assert_eq!(error.kind, Unsupported, "that of the first");
+    let text = error.to_string();
+    for at in [
+        "process.ioPriority",
+        "linux.namespaces[1]",
+        "linux.namespaces",
+        "root.path",
+        "mounts[0].destination",
+        "mounts[1].source",
+        "linux.devices[0].path",
+        "process.args",
+        "process.cwd",
+        "linux.resources.cpu.cpus",
+        "hostname",
+    ] {
+        assert!(text.contains(&format!(": {at} in config.json")), "{at} is not in {text}");
+    }
+}
