@@ -30,7 +30,7 @@ pub fn default_path(id: &str) -> String {
     format!("/sandrun-{id}")
 }
 
-/// Whether [`resolve`] could have made this path.
+/// Whether the path of a plan could be this one.
 pub fn allowed(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|components| components.split('/').all(|name| fault(name).is_none()))
 }
