@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::enforce::init::Init;
-use crate::enforce::root::{Root, is_dir};
+use crate::enforce::root::{Root, host, is_dir};
 use crate::error::{Context, Result};
 use crate::plan::Plan;
 use crate::sys::Syscall;
@@ -58,7 +58,11 @@ fn seal(target: &OwnedFd) -> Result<(), crate::sys::CallError> {
     attach(&tree, target)
 }
 
-/// An empty directory and an empty file, both read-only, attached nowhere.
+/// Where the files that mask others are mounted: a directory of the host's that every caller has, and that no
+/// step looks at from here on. The mount goes with the host's root, and is in nobody else's namespace.
+const PLACE: &str = "/proc";
+
+/// An empty directory and an empty file, both read-only.
 struct Empty {
     dir: OwnedFd,
 }
@@ -75,6 +79,9 @@ impl Empty {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         openat(&dir, "file", flags, Mode::empty()).call(|| "openat(\"file\")".to_owned()).context(what)?;
         set_attributes(&dir, Attributes { set: RDONLY, ..Attributes::default() }, false).context(what)?;
+        // What is attached nowhere can be cloned since Linux 6.15 only.
+        let place = host(Path::new(PLACE), false).context(what)?;
+        attach(&dir, &place).context(what)?;
         Ok(Self { dir })
     }
 
