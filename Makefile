@@ -2,10 +2,10 @@
 PREFIX ?= /usr/local
 STATIC := $(or $(CARGO_TARGET_DIR),target)/static
 
-.PHONY: help build release check advisories test bench demo install clean
+.PHONY: help build release check advisories test test-vm bench demo install clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## debug build of everything
 	cargo build --workspace
@@ -24,6 +24,9 @@ advisories: ## known vulnerabilities of dependencies (fetches the advisory datab
 
 test: ## all tests; as root for those that start containers
 	scripts/test
+
+test-vm: release ## on Linux 6.1 and 6.12, cgroup v2, v1, hybrid and systemd, in VMs without KVM
+	integration/vm/test $(STATIC)/sandrun
 
 bench: release ## sandrun against crun and runc (docs in integration/bench)
 	cargo run --release --locked -p bench -- --runtime sandrun=$(STATIC)/sandrun --runtime crun --runtime runc

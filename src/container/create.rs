@@ -9,7 +9,7 @@ use super::start_socket;
 use super::state::{Record, StateDir};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
-use crate::enforce::receipt::{Receipt, State};
+use crate::enforce::receipt::Receipt;
 use crate::enforce::root::host as open_host;
 use crate::enforce::spawn::{Child, Request, spawn};
 use crate::enforce::steps::devices::is_device;
@@ -228,7 +228,7 @@ fn build(
         confirm::limits(&plan, &dirs, devices, &mut receipt);
     }
     receipt.layers.extend(confirmed.layers);
-    plan.absent.iter().for_each(|absent| receipt.add(&absent.layer, State::Absent, &absent.why));
+    plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
     dir.save(record)?;
     confirm::expect_filters(&plan, &mut receipt);
     if start == Start::Socket {

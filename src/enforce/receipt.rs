@@ -41,6 +41,19 @@ impl Receipt {
     }
 }
 
+impl Receipt {
+    /// Notes what is missing: of a layer that is in force otherwise, or all of it.
+    pub fn lacks(&mut self, layer: &str, why: &str) {
+        match self.layers.iter_mut().find(|known| known.layer == layer) {
+            Some(known) => {
+                known.state = State::Partial;
+                known.detail = format!("{}; without {why}", known.detail);
+            }
+            None => self.add(layer, State::Absent, why),
+        }
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

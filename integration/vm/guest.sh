@@ -1,0 +1,132 @@
+#!/bin/sh
+# What is tested in the guest, as root. Each check prints one line; the last line counts them.
+# Each leaves the host as it was: cgroups, mounts and state are compared at the end.
+passed=0 failed=0
+cd /run || exit 1
+
+ok() { passed=$((passed + 1)); echo "ok      $1"; }
+not_ok() { failed=$((failed + 1)); echo "FAILED  $1"; shift; printf '          %s\n' "$@"; }
+
+# check WHAT COMMAND...: succeeds, and its output is shown if not.
+check() {
+  what=$1; shift
+  if said=$("$@" 2>&1); then ok "$what"; else not_ok "$what" "status $?" "$said"; fi
+}
+
+# says WHAT STATUS PATTERN COMMAND...: ends with this status and says this.
+says() {
+  what=$1 status=$2 pattern=$3; shift 3
+  said=$("$@" 2>&1); got=$?
+  if [ "$got" = "$status" ] && echo "$said" | grep -Eq -- "$pattern"; then ok "$what"
+  else not_ok "$what" "status $got, expected $status and /$pattern/" "$(echo "$said" | head -n 8)"; fi
+}
+
+# bundle NAME ARGS JQ: a bundle whose program is ARGS (a JSON list), with config.json edited by JQ.
+bundle() {
+  mkdir -p "$1/rootfs"
+  for place in bin proc dev sys tmp etc; do mkdir -p "$1/rootfs/$place"; done
+  cp /bin/busybox /bin/probe "$1/rootfs/bin/"
+  ln -sf busybox "$1/rootfs/bin/sh"; ln -sf busybox "$1/rootfs/bin/sleep"
+  rm -f "$1/config.json"
+  sandrun spec --bundle "$1" || return
+  jq ".process.args = $2 | .process.terminal = false | $3" "$1/config.json" >"$1/new" && mv "$1/new" "$1/config.json"
+}
+
+# What a container could leave.
+traces() {
+  find /sys/fs/cgroup -type d | sort
+  cat /proc/self/mountinfo
+  ls -A /run/sandrun 2>/dev/null
+  for process in /proc/[0-9]*; do tr '\0' ' ' <"$process/cmdline"; done 2>/dev/null | grep -o '[p]robe\|[s]leep 999' | sort
+}
+
+# What was said, for who reads the output.
+show() { echo "$said" | grep . | head -n "${1:-12}" | sed 's/^/          /'; }
+
+echo "Linux $(uname -r), cgroup $LAYOUT, first process $(cat /proc/1/comm), LSM $(cat /sys/kernel/security/lsm)"
+echo "$(sandrun --version | head -n 1)"
+
+check "a bundle" bundle plain '["/bin/probe", "report", "--text"]' .
+
+case $(uname -r) in
+[1-4].*|5.?.*|5.10.*|5.11.*)
+  says "an old kernel is named" 125 'needs Linux 5.14' sandrun run --bundle plain old
+  show
+  says "for try, too" 125 'needs Linux 5.14' sandrun try -- true
+  check "and nothing is made" sh -c '! ls -d /run/sandrun/* /sys/fs/cgroup/sandrun* 2>/dev/null'
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ]; exit
+esac
+
+# The first container of a boot makes what stays: the directory for the state, controllers passed on.
+sandrun run --bundle plain warm >/dev/null 2>&1
+traces >/run/before
+
+says "baseline refuses every gate" 0 '^[0-9]+ attempts: [0-9]+ refused, 0 allowed' sandrun run --bundle plain a
+show 5
+says "oci runs, and allows some" 0 '^[0-9]+ attempts: .* [1-9][0-9]* allowed' sandrun --level oci run --bundle plain b
+says "strict runs" 0 ' 0 allowed' sandrun --level strict run --bundle plain c
+
+bundle memory '["/bin/probe", "eat", "64"]' '.linux.resources.memory = {limit: 33554432}'
+says "memory limit" 137 'memory' sandrun run --bundle memory m
+show
+bundle memory '["/bin/probe", "eat", "64"]' '.linux.resources.memory = {limit: 134217728, swap: 134217728}'
+says "below the memory limit" 0 touchedMib sandrun run --bundle memory m
+bundle pids '["/bin/probe", "forkbomb", "50"]' '.linux.resources.pids = {limit: 10}'
+says "process limit" 0 '"forked":[ ]?[0-9],.*EAGAIN' sandrun run --bundle pids p
+bundle limits '["/bin/probe", "cgroup"]' \
+  '.linux.resources.cpu = {shares: 512, quota: 20000, period: 100000} | .linux.resources.pids = {limit: 33}'
+says "cpu quota" 0 '"cpuMax":"20000' sandrun run --bundle limits l
+
+bundle life '["/bin/sleep", "999"]' '.linux.resources.pids = {limit: 30}'
+check "create" sh -c 'sandrun create --bundle life life >/run/life.out 2>&1 </dev/null'
+says "created" 0 '"created"' sandrun state life
+check "start" sandrun start life
+says "running" 0 '"running"' sandrun state life
+receipt=$(sandrun state life | jq -r '.sandrun.receipt.layers[] | "\(.layer): \(.state), \(.detail)"')
+says "a cgroup and devices that the kernel confirms" 0 'cgroup: enforced.*devices: enforced' echo $receipt
+says "seccomp and Landlock in force" 0 'landlock: enforced.*seccomp: enforced' echo $receipt
+said=$receipt && show
+says "exec, as confined as the container" 0 '"Seccomp":"2"' sandrun exec life /bin/probe status
+says "exec as a user, with a status" 7 '' sandrun exec --user 1000:1000 life /bin/probe exit 7
+says "ps" 0 sleep sandrun ps life
+says "list" 0 'life.*running' sandrun list
+check "pause" sandrun pause life
+says "paused" 0 '"paused"' sandrun state life
+says "no exec while paused" 125 paused sandrun exec life /bin/probe exit 0
+check "resume" sandrun resume life
+says "resumed" 0 '"running"' sandrun state life
+check "kill" sandrun kill life KILL
+sleep 0.3
+says "stopped" 0 '"stopped"' sandrun state life
+check "delete" sandrun delete life
+sandrun create --bundle life life >/dev/null 2>&1 </dev/null && sandrun start life && sandrun pause life
+check "delete --force while paused" sandrun delete --force life
+
+bundle tty '["/bin/probe", "tty"]' '.process.terminal = true'
+says "terminal" 0 '"isatty": ?\[true, ?true, ?true\]' script -qec 'stty cols 91 rows 37; sandrun run --bundle tty t' /dev/null
+bundle user '["/bin/probe", "report", "--text"]' '.linux.namespaces += [{type: "user"}]
+  | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
+chown -R 100000:100000 user/rootfs
+says "user namespace" 0 '^[0-9]+ attempts: .*, 0 allowed' sandrun run --bundle user u
+says "user namespace at oci" 0 '^[0-9]+ attempts' sandrun --level oci run --bundle user u
+bundle devices '["/bin/sh", "-c", "cat /dev/null && head -c1 /dev/zero >/dev/null && echo fine; mknod /tmp/k c 1 2 && cat /tmp/k"]' \
+  '.root.readonly = false | .process.capabilities |= map_values(. + ["CAP_MKNOD"])'
+for applet in cat head mknod; do ln -sf busybox devices/rootfs/bin/$applet; done
+says "the device list holds at oci" 1 'fine' sandrun --level oci run --bundle devices d
+says "not permitted" 0 'not permitted' echo "$said"
+
+says "try as root" 0 'uid=' sandrun try -- id
+show
+mkdir -p /run/user/1000; chown 1000:1000 /run/user/1000
+ordinary() { XDG_RUNTIME_DIR=/run/user/1000 HOME=/home /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
+says "try as a user" 0 'uid=' ordinary sandrun try -- id
+show
+says "try shows its layers" 0 seccomp ordinary sandrun try --verbose -- true
+show
+says "try writes nothing" 1 'Read-only|denied' sandrun try -- touch /etc/x
+
+traces >/run/after
+check "nothing is left" diff /run/before /run/after
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
