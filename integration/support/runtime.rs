@@ -66,7 +66,7 @@ impl Runtime {
     }
 
     /// Another runtime, if it is installed. crun up to 1.28 does not work on a hybrid cgroup layout, so it gets
-    /// a mount namespace without the v2 part.
+    /// a mount namespace without the v2 part; it makes directories where that was, so they go with the namespace.
     pub fn peer(name: &str) -> Option<Runtime> {
         let program = find(name)?;
         let runtime = Runtime::new(program);
@@ -77,7 +77,7 @@ impl Runtime {
                 "-m",
                 "sh",
                 "-c",
-                "umount /sys/fs/cgroup/unified && exec \"$@\"",
+                "umount /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified && exec \"$@\"",
                 "sh",
             ])
         } else {

@@ -12,7 +12,8 @@ const HYBRID: &str = "/sys/fs/cgroup/unified/cgroup.controllers";
 fn preparation(view: &str) -> Option<&'static str> {
     match view {
         "host" => Some("true"),
-        "v1" => Some("umount /sys/fs/cgroup/unified"),
+        // crun takes the empty mount point for a hierarchy of v1, and makes directories in it: in one of our own.
+        "v1" => Some("umount /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified"),
         "v2" => Some("umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup"),
         _ => None,
     }
