@@ -135,12 +135,12 @@ impl Drop for Subject {
 /// Removes what a runtime that failed has left: in each hierarchy of v1, or in the one of v2.
 fn remove_cgroups(dir: &Path, prefix: &str, depth: usize) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        // A directory without this file is no cgroup: crun's in the tmpfs of the view v1, which goes with it.
-        let ours = entry.file_name().to_string_lossy().starts_with(prefix)
-            && entry.path().join("cgroup.procs").exists();
+        let ours = entry.file_name().to_string_lossy().starts_with(prefix);
+        // A directory without this file is no hierarchy: in the view v1, a tmpfs that goes with it.
+        let hierarchy = entry.path().join("cgroup.procs").exists();
         if ours && let Err(error) = fs::remove_dir(entry.path()) {
             eprintln!("left behind: {}: {error}", entry.path().display());
-        } else if !ours && depth > 0 && entry.path().is_dir() {
+        } else if !ours && depth > 0 && hierarchy {
             remove_cgroups(&entry.path(), prefix, depth - 1);
         }
     }
