@@ -68,3 +68,13 @@ fn control_c_interrupts_the_program() {
     assert_eq!(running.finish(), Some(5));
     leaks::assert_none(&runtime, &bundle);
 }
+
+#[test]
+fn a_size_of_the_configuration_is_the_first_one() {
+    skip_unless!(is_root(), "needs root");
+    let bundle = on_terminal(Bundle::probe(&["tty"])).edit(|config| {
+        config["process"]["consoleSize"] = json!({ "height": 33, "width": 77 });
+    });
+    let seen = Runtime::sandrun().ask(&bundle);
+    assert_eq!((&seen["columns"], &seen["rows"]), (&json!(77), &json!(33)), "{seen}");
+}

@@ -195,7 +195,7 @@ impl Init {
 
 /// No process of the container may look into this one, or attach to it, while it still is ours: its memory
 /// has host paths, its descriptors lead to the host (CVE-2016-9962).
-fn hide() -> Result<()> {
+pub(super) fn hide() -> Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .call(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned())
         .context(|| "cannot hide init from the container".to_owned())

@@ -1,12 +1,9 @@
 //! What the program inherits: standard streams, the descriptors the caller asked to preserve, nothing else.
 
-use rustix::process::DumpableBehavior;
-
 use crate::enforce::init::Init;
 use crate::enforce::order::{Received, Role};
 use crate::error::{Context, Result};
 use crate::plan::Workload;
-use crate::sys::Syscall;
 
 /// Lets go of every host object now, and marks what is left to go at the `execve` (CVE-2024-21626).
 pub fn close(workload: &Workload, init: &mut Init) -> Result<()> {
@@ -16,9 +13,5 @@ pub fn close(workload: &Workload, init: &mut Init) -> Result<()> {
     let (roles, descriptors) = kept.into_iter().unzip();
     init.received = Received::new(roles, descriptors);
     let first = i32::try_from(workload.preserve_fds).unwrap_or(i32::MAX).saturating_add(3);
-    crate::sys::process::close_on_exec_from(first).context(what)?;
-    // Changing the user made the process as dumpable as fs.suid_dumpable says.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .call(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned())
-        .context(what)
+    crate::sys::process::close_on_exec_from(first).context(what)
 }

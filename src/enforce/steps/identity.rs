@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::Gid;
 use rustix::thread::{set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::enforce::init::Init;
+use crate::enforce::init::{Init, hide};
 use crate::error::{Context, Result};
 use crate::plan::Workload;
 use crate::sys::{Syscall, process::stdio};
@@ -39,7 +39,9 @@ pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
         .call(|| format!("setresuid({})", user.uid))
         .context(what)
         .map_err(|error| error.at("process.user.uid"))?;
-    set_keep_capabilities(false).call(|| "prctl(PR_SET_KEEPCAPS, 0)".to_owned()).context(what)
+    set_keep_capabilities(false).call(|| "prctl(PR_SET_KEEPCAPS, 0)".to_owned()).context(what)?;
+    // New credentials made the process as dumpable as fs.suid_dumpable says.
+    hide()
 }
 
 /// The process may open its own standard streams again, through `/dev/stdout` and the like.

@@ -7,7 +7,7 @@ use rustix::thread::{
 };
 
 use super::cgroup;
-use crate::enforce::init::Init;
+use crate::enforce::init::{Init, hide};
 use crate::enforce::order::Role;
 use crate::error::{Context, Result};
 use crate::plan::namespaces::NamespaceKind;
@@ -29,6 +29,8 @@ pub fn join(namespaces: u32, init: &mut Init) -> Result<Joined> {
         let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
         set_thread_res_gid(gid, gid, gid).call(|| "setresgid(0)".to_owned()).context(what)?;
         set_thread_res_uid(uid, uid, uid).call(|| "setresuid(0)".to_owned()).context(what)?;
+        // New credentials made the process as dumpable as fs.suid_dumpable says.
+        hide()?;
     }
     if u64::from(namespaces) & NamespaceKind::Pid.flag() == 0 {
         return Ok(Joined::Inside);
