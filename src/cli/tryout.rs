@@ -17,8 +17,7 @@ mod config;
 
 use config::{Place, Sandbox, View};
 
-/// Try a program on this host's own files, which it can only read: /tmp and its home are its own and gone at
-/// the end, other homes, /run and the network are not there
+/// Run a program on this host's own files, read-only, with a private /tmp and home and no network
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Let it write to this directory too
