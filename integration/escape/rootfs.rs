@@ -66,12 +66,15 @@ fn the_dev_link_works_on_an_older_runc() {
 
 /// Exchanges a directory and a link for as long as `meanwhile` runs.
 fn racing<T>(volume: &Path, meanwhile: impl FnOnce() -> T) -> T {
+    exchanging(&volume.join("place"), &volume.join("link"), meanwhile)
+}
+
+fn exchanging<T>(one: &Path, other: &Path, meanwhile: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                renameat_with(CWD, volume.join("place"), CWD, volume.join("link"), RenameFlags::EXCHANGE)
-                    .expect("cannot exchange them");
+                renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).expect("cannot exchange them");
             }
         });
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(meanwhile));
@@ -121,4 +124,32 @@ fn a_mount_point_is_exchanged_for_a_link_all_the_time() {
         }
     });
     leaks::assert_none(&runtime, &bundle);
+}
+
+/// Whoever owns the image may rename the mount point of `/proc` while masks are put on it: by path, they would
+/// land beside the procfs, and the workload could write the host's parameters as user 0.
+#[test]
+fn masks_stay_on_a_procfs_whose_mount_point_is_renamed() {
+    skip_unless!(is_root(), "needs root");
+    // Opens, and writes nothing.
+    const TRY: &str = "for place in /proc /other; do [ -e $place/self ] && echo procfs && \
+        (: >> $place/sys/kernel/core_pattern) 2>/dev/null && echo writable; done; true";
+    let runtime = Runtime::at_level("oci");
+    let open = Bundle::shell(TRY).edit(|config| config["linux"]["readonlyPaths"] = json!([]));
+    assert_eq!(runtime.run(&open).ok().stdout, "procfs\nwritable\n", "without the mask it can be written");
+    let bundle = Bundle::shell(TRY);
+    let (proc, other) = (bundle.rootfs().join("proc"), bundle.rootfs().join("other"));
+    for place in [&proc, &other] {
+        fs::create_dir_all(place).expect("cannot make a mount point");
+    }
+    let seen = exchanging(&proc, &other, || {
+        (0..2 * ROUNDS)
+            .filter(|_| {
+                let output = runtime.run(&bundle);
+                assert!(!output.stdout.contains("writable"), "{output}");
+                output.stdout.contains("procfs")
+            })
+            .count()
+    });
+    assert!(seen > 0, "no container was made while its mount point was renamed");
 }

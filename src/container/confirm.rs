@@ -1,11 +1,12 @@
 //! What the host's side can confirm of a new container: its namespaces and its cgroup's values.
 
+use std::os::unix::fs::MetadataExt;
+
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::spawn::Child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
-use crate::plan::namespaces::NamespaceKind;
 
 /// What the receipt says of a filter that is loaded with the program.
 pub(super) const PENDING: &str = "when the program starts";
@@ -50,7 +51,7 @@ pub(super) fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> R
         let what = || format!("cannot read the {kind} namespace back");
         let read =
             |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
-        if *kind != NamespaceKind::Time && read("self")? == read(&child.pid().to_string())? {
+        if read("self")? == read(&child.pid().to_string())? {
             return Err(Error::new(
                 Kind::Failed,
                 format!("the {kind} namespace is not new"),
@@ -59,8 +60,17 @@ pub(super) fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> R
         }
         names.push(kind.to_string());
     }
-    let joined = plan.namespaces.join.iter().map(|joined| format!("{} joined", joined.kind));
-    names.extend(joined);
+    for joined in &plan.namespaces.join {
+        let what = || format!("cannot read the {} namespace back", joined.kind);
+        let identity =
+            |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).context(what);
+        let theirs = format!("/proc/{}/ns/{}", child.pid(), joined.kind.file());
+        if identity(&joined.path)? != identity(&theirs)? {
+            let what = format!("the {} namespace is not {}", joined.kind, joined.path);
+            return Err(Error::new(Kind::Failed, what, "the kernel shows another one").at(&joined.at));
+        }
+        names.push(format!("{} joined", joined.kind));
+    }
     receipt.add("namespaces", State::Enforced, names.join(", "));
     Ok(())
 }

@@ -26,6 +26,8 @@ pub struct Init {
     pub received: Received,
     /// The container's root, until it is changed to.
     pub root: Option<Root>,
+    /// What is mounted on `/proc` and `/sys`, by descriptor: whoever owns the image may rename the mount points.
+    pub pseudo: Vec<(String, Root)>,
     /// The program, found by path.
     pub program: Option<CString>,
     /// A directory outside the container, to try Landlock on.
@@ -55,6 +57,7 @@ pub fn main(control: Option<i32>) -> ExitCode {
         control,
         received: Received::default(),
         root: None,
+        pseudo: Vec::new(),
         program: None,
         outside: None,
         receipt: Receipt::default(),
@@ -185,7 +188,9 @@ impl Init {
         let Some(program) = self.program.take() else {
             return Error::new(Kind::Failed, "no program was found", "");
         };
-        sys::process::reset_signals();
+        if let Err(error) = sys::process::reset_signals() {
+            return Error::new(Kind::Failed, "cannot reset signals", error.to_string());
+        }
         if let Err(error) = steps::seccomp::load(workload) {
             return error;
         }

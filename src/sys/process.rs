@@ -147,13 +147,16 @@ pub fn set_domain_name(name: &str) -> Result<(), CallError> {
 
 /// `setpgid`-free part of a shell's job: a clean slate of signal dispositions and an empty signal mask, as a
 /// new program expects them. `SIGPIPE` is ignored by Rust's start code, and the caller's mask was inherited.
-pub fn reset_signals() {
+///
+/// # Errors
+/// Those of `sigprocmask(2)`.
+pub fn reset_signals() -> Result<(), CallError> {
     for signal in 1..=64 {
         // SAFETY: SIG_DFL is a valid disposition for every signal; SIGKILL, SIGSTOP and the numbers that
         // libc keeps for itself answer EINVAL and have nothing to reset.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    nix::sys::signal::SigSet::empty().thread_set_mask().unwrap_or_default();
+    nix::sys::signal::SigSet::empty().thread_set_mask().call(|| "sigprocmask(SIG_SETMASK)".to_owned())
 }
 
 /// Replaces the process by the program at `path`.

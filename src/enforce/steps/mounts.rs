@@ -37,7 +37,8 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
             };
             let default = plan.rootfs.propagation;
             propagate(&tree, mount, default, *recursive)?;
-            put(init.root()?, mount, &tree)
+            put(init.root()?, mount, &tree)?;
+            keep(init, mount, tree)
         }
         Source::Filesystem { fstype, source, options, copy_up } => {
             let tree = match filesystem(fstype, source.as_deref(), options, mount) {
@@ -48,7 +49,8 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
                 copy_up::copy(init.root()?, &mount.destination, &tree)?;
             }
             propagate(&tree, mount, Propagation::Private, false)?;
-            put(init.root()?, mount, &tree)
+            put(init.root()?, mount, &tree)?;
+            keep(init, mount, tree)
         }
         Source::Cgroup { views } => cgroup::mount(views, init, mount),
         Source::Remount => remount(init.root()?, mount),
@@ -117,6 +119,14 @@ fn put(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<()> {
     set_all(tree, mount).context(what)?;
     let target = target(root, mount, root::is_dir(tree))?;
     attach(tree, &target).context(what)
+}
+
+/// What masks and read-only paths are looked up in later, wherever a rename has put it by then.
+fn keep(init: &mut Init, mount: &Mount, tree: OwnedFd) -> Result<()> {
+    if matches!(mount.destination.as_str(), "/proc" | "/sys") {
+        init.pseudo.push((mount.destination.clone(), Root::new(tree)));
+    }
+    Ok(())
 }
 
 fn set_all(tree: &OwnedFd, mount: &Mount) -> Result<(), crate::sys::CallError> {

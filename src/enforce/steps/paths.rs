@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::enforce::init::Init;
-use crate::enforce::root::{Root, host, is_dir};
+use crate::enforce::root::{host, is_dir};
 use crate::error::{Context, Result};
 use crate::plan::Plan;
 use crate::sys::Syscall;
@@ -23,7 +23,7 @@ pub fn mask(plan: &Plan, init: &mut Init) -> Result<()> {
     }
     let empty = Empty::new()?;
     for (i, path) in plan.masked_paths.iter().enumerate() {
-        let masked = find(init.root()?, path).and_then(|target| match target {
+        let masked = find(init, path).and_then(|target| match target {
             Some(target) => empty.put_over(&target).context(|| format!("cannot mask {path}")),
             None => Ok(()),
         });
@@ -35,7 +35,7 @@ pub fn mask(plan: &Plan, init: &mut Init) -> Result<()> {
 /// Mounts each path over itself, read-only.
 pub fn readonly(plan: &Plan, init: &mut Init) -> Result<()> {
     for (i, path) in plan.readonly_paths.iter().enumerate() {
-        let sealed = find(init.root()?, path).and_then(|target| match target {
+        let sealed = find(init, path).and_then(|target| match target {
             Some(target) => seal(&target).context(|| format!("cannot make {path} read-only")),
             None => Ok(()),
         });
@@ -44,10 +44,20 @@ pub fn readonly(plan: &Plan, init: &mut Init) -> Result<()> {
     Ok(())
 }
 
-fn find(root: &Root, path: &str) -> Result<Option<OwnedFd>> {
-    match root.open(path, OFlags::PATH) {
+/// Below `/proc` and `/sys` in the very mount that is there: by path, an image whose owner renames the mount
+/// point meanwhile would get the mask, and the workload the procfs without it.
+fn find(init: &Init, path: &str) -> Result<Option<OwnedFd>> {
+    let within = init.pseudo.iter().rev().find_map(|(place, root)| {
+        let rest = path.strip_prefix(place.as_str())?;
+        rest.starts_with('/').then_some((root, rest))
+    });
+    let opened = match within {
+        Some((root, rest)) => root.open(rest, OFlags::PATH),
+        None => init.root()?.open(path, OFlags::PATH),
+    };
+    match opened {
         Ok(target) => Ok(Some(target)),
-        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(None),
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(error) => Err(error).context(|| format!("cannot find {path} in the root filesystem")),
     }
 }

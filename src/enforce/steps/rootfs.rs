@@ -91,5 +91,6 @@ pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
     }
     rustix::process::chdir("/").call(|| "chdir(\"/\")".to_owned()).context(what)?;
     init.root = None;
+    init.pseudo.clear();
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::sys::{Syscall, process};
 /// less confined than planned.
 pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
     identity(workload)?;
+    groups(workload, init)?;
     capabilities(workload, init)?;
     no_new_privs(workload, init)?;
     landlock(workload, init)
@@ -32,6 +33,32 @@ fn identity(workload: &Workload) -> Result<()> {
         return Ok(());
     }
     Err(differs("user and group", (user.uid, user.gid), (uid, gid)))
+}
+
+/// An ordinary user's namespace may not drop groups: what then stays is told.
+fn groups(workload: &Workload, init: &mut Init) -> Result<()> {
+    let found = rustix::process::getgroups()
+        .call(|| "getgroups(2)".to_owned())
+        .context(|| "cannot read groups back".to_owned())?;
+    let sorted = |mut groups: Vec<u32>| {
+        groups.sort_unstable();
+        groups.dedup();
+        groups
+    };
+    let found = sorted(found.into_iter().map(|gid| gid.as_raw()).collect());
+    let planned = sorted(workload.user.additional_gids.clone());
+    if found == planned {
+        return Ok(());
+    }
+    if !planned.is_empty() {
+        return Err(differs("supplementary groups", planned, found));
+    }
+    let detail = format!(
+        "{} of the caller's stay: a user namespace of an ordinary user may not drop them",
+        found.len()
+    );
+    init.receipt.add("groups", State::Partial, detail);
+    Ok(())
 }
 
 fn capabilities(workload: &Workload, init: &mut Init) -> Result<()> {
