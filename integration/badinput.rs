@@ -77,9 +77,8 @@ fn an_unknown_capability_is_listed() {
 /// Nothing is ignored in silence: what this version cannot do is refused by name.
 #[test]
 fn a_field_that_is_not_supported() {
-    let hook = json!([{ "path": "/bin/true" }]);
-    let bundle = with(|config| config["hooks"] = json!({ "poststop": hook }));
-    assert_fails(&bundle, 125, "hooks");
+    let bundle = with(|config| config["vm"] = json!({ "kernel": { "path": "/vmlinux" } }));
+    assert_fails(&bundle, 125, "vm");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod debian;
 mod escape;
 mod exec;
 mod fields;
+mod hooks;
 mod landlock;
 mod lifecycle;
 mod namespaces;

@@ -73,6 +73,13 @@ impl Error {
         self
     }
 
+    /// Adds what went wrong when things were put right after this.
+    #[must_use]
+    pub fn and_then(mut self, second: Error) -> Self {
+        self.why = format!("{}; and then: {second}", self.why);
+        self
+    }
+
     /// The process exit code: 126 and 127 as a shell has them, 78 (`EX_CONFIG`) for a refusal, else 125.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

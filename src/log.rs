@@ -47,6 +47,11 @@ impl Log {
         self.append("warning", &text);
     }
 
+    /// Tells of hooks that failed when nothing was left to be stopped for it.
+    pub fn failed_hooks(&self, errors: &[Error]) {
+        errors.iter().for_each(|error| self.notice(&error.to_string()));
+    }
+
     fn append(&self, level: &str, text: &str) {
         let Some(path) = &self.path else { return };
         let time = crate::time::now();

@@ -13,8 +13,7 @@ use serde_json::Value;
 
 use crate::error::{Context, Error, Kind, Result};
 
-/// The newest version of runtime-spec whose fields are known.
-pub const OCI_VERSION: &str = "1.3.0";
+pub use crate::plan::OCI_VERSION;
 
 /// No real configuration comes near this size.
 const LARGEST: u64 = 16 << 20;

@@ -16,6 +16,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
-    crate::container::delete::delete(&global.root(), &arguments.id, arguments.force)?;
+    let failed = crate::container::delete::delete(&global.root(), &arguments.id, arguments.force)?;
+    global.log().failed_hooks(&failed);
     Ok(ExitCode::SUCCESS)
 }

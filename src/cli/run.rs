@@ -94,8 +94,8 @@ fn go(created: &Created) -> Result<()> {
     let run =
         created.child.go().and_then(|()| started(&created.dir, &created.record, created.receipt.clone()));
     run.map_err(|error| match delete_locked(&created.dir, true, &created.layout) {
-        Ok(()) => error,
-        Err(second) => Error { why: format!("{}; and then: {second}", error.why), ..error },
+        Ok(failed) => failed.into_iter().fold(error, Error::and_then),
+        Err(second) => error.and_then(second),
     })
 }
 
@@ -131,7 +131,7 @@ pub(super) fn foreground(
     report_oom(&record, &layout, log);
     if !keep {
         match dir.lock_again() {
-            Ok(()) => delete_locked(&dir, true, &layout)?,
+            Ok(()) => log.failed_hooks(&delete_locked(&dir, true, &layout)?),
             // Somebody else has deleted it.
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),

@@ -3,10 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::confirm;
 use super::process::identify;
 use super::start_socket;
 use super::state::{Record, StateDir};
+use super::{confirm, hooks};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::level::Level;
 use crate::oci;
 use crate::plan::cgroup::Layout;
+use crate::plan::hooks::Point;
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Device, Plan};
@@ -86,7 +87,8 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     record.rootfs.clone_from(&plan.rootfs.path);
     record.cgroup.clone_from(&plan.cgroup.path);
     record.annotations.clone_from(&plan.annotations);
-    let mut made = Made { cgroup: false };
+    record.hooks.clone_from(&plan.hooks);
+    let mut made = Made { cgroup: false, environment: false };
     let has_terminal = plan.workload.terminal.is_some();
     match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
         Ok((child, receipt)) => {
@@ -99,6 +101,8 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
 /// What has to be undone beside the directory.
 struct Made {
     cgroup: bool,
+    /// Hooks have run for it, so those that undo their work have to.
+    environment: bool,
 }
 
 fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host) -> Error {
@@ -106,13 +110,9 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
         true => cgroup::delete(&record.cgroup, &host.cgroup),
         false => Ok(()),
     };
-    match removed.and_then(|()| dir.remove()) {
-        Ok(()) => error,
-        Err(second) => {
-            let why = format!("{}; and then: {second}", error.why);
-            Error { why, ..error }
-        }
-    }
+    let removed = removed.and_then(|()| dir.remove());
+    let stopped = if made.environment { hooks::run_poststop(record) } else { Vec::new() };
+    removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
 
 fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
@@ -210,7 +210,7 @@ fn build(
     {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    let (child, confirmed) = spawn(Request {
+    let request = Request {
         namespaces: &plan.namespaces,
         join: open_joined(&plan, host)?,
         cgroup: into_cgroup,
@@ -220,6 +220,11 @@ fn build(
         start,
         descriptors,
         task: Task::Create(Box::new(plan.clone())),
+    };
+    let (child, confirmed) = spawn(request, &mut |pid| {
+        made.environment = true;
+        hooks::run(record, Point::Prestart, pid)?;
+        hooks::run(record, Point::CreateRuntime, pid)
     })?;
     record.process = Some(identify(child.pid())?);
     let mut receipt = Receipt::default();

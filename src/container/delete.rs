@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::hooks;
 use super::process::Process;
 use super::state::{Lock, StateDir};
 use super::status::Status;
@@ -16,13 +17,14 @@ use crate::sys::process::SIGKILL;
 const PATIENCE: i64 = 10_000;
 
 /// Deletes a container. With `force` one that runs is killed, one that was never made to the end is cleaned
-/// up, and one that does not exist is no error.
+/// up, and one that does not exist is no error. What its hooks for that end did wrong stops nothing, and is
+/// returned (OCI runtime, "Lifecycle", 13).
 ///
 /// # Errors
 /// `WrongState` when it runs, `NotFound` when there is none (both without `force`).
-pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
+pub fn delete(root: &Path, id: &str, force: bool) -> Result<Vec<Error>> {
     let dir = match StateDir::open(root, id, Lock::Exclusive) {
-        Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
+        Err(error) if error.kind == Kind::NotFound && force => return Ok(Vec::new()),
         dir => dir?,
     };
     delete_locked(&dir, force, &cgroup::detect()?)
@@ -32,13 +34,14 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`delete`].
-pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()> {
+pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec<Error>> {
     let id = dir.id();
     let record = match dir.load() {
         Err(error) if error.kind == Kind::NotFound || force => {
             // Nothing was made before the record; one that cannot be read is no reason to leave anything.
             cgroups(dir, None).iter().try_for_each(|path| cgroup_gone(path, layout))?;
-            return dir.remove();
+            dir.remove()?;
+            return Ok(Vec::new());
         }
         record => record?,
     };
@@ -72,7 +75,8 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<()>
         )
         .fix("look for a process in state D"));
     }
-    dir.remove()
+    dir.remove()?;
+    Ok(hooks::run_poststop(&record))
 }
 
 /// The part of a stored plan that names what has to go.

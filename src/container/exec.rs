@@ -113,7 +113,7 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let pid = found.record.process.map_or(0, |process| process.pid);
     let privileged = Host::probe()?.is_privileged();
     let (first, rest) = namespaces(&plan, privileged);
-    let (child, _) = spawn(Request {
+    let request = Request {
         namespaces: &Namespaces::default(),
         join: open_namespaces(&first, pid)?,
         cgroup: into_cgroup,
@@ -123,7 +123,9 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
         start: Start::Go,
         descriptors,
         task: Task::Exec(rest, Box::new(workload)),
-    })?;
+    };
+    // An exec has no hooks, so nothing is to be done halfway.
+    let (child, _) = spawn(request, &mut |_| Ok(()))?;
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }

@@ -13,6 +13,7 @@ mod confirm;
 pub mod create;
 pub mod delete;
 pub mod exec;
+mod hooks;
 mod id;
 mod idmap;
 pub mod kill;

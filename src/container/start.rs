@@ -1,12 +1,14 @@
 //! `start`: the program of a created container runs.
 
 use super::confirm::PENDING;
-use super::start_socket;
 use super::state::{Record, StateDir};
 use super::status::{Found, Status};
+use super::{hooks, start_socket};
 use crate::enforce::order::Report;
 use crate::enforce::receipt::{Receipt, State};
 use crate::error::{Context, Error, Kind, Result};
+use crate::plan::hooks::Point;
+use crate::sys::process::SIGKILL;
 use crate::sys::socket;
 
 /// Starts a container that was found, and locked.
@@ -41,14 +43,28 @@ pub fn start(found: &Found) -> Result<()> {
         return Err(error);
     }
     let receipt = found.dir.fetch("receipt.json")?;
-    started(&found.dir, &found.record, receipt)
+    started(&found.dir, &found.record, receipt).inspect_err(|_| stop(found))
 }
 
-/// Marks a container as started, and completes its receipt with what only shows once the program runs.
+/// A container whose hooks failed does not go on (OCI runtime, "Lifecycle", 9).
+fn stop(found: &Found) {
+    if let Some(process) = &found.process {
+        // It may have ended by itself.
+        process.signal(SIGKILL).unwrap_or_default();
+    }
+}
+
+/// Marks a container as started, completes its receipt with what only shows once the program runs, and runs the
+/// hooks for that.
 ///
 /// # Errors
-/// When the directory cannot be written.
-pub fn started(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()> {
+/// When the directory cannot be written, or a hook fails: the container has to be stopped then.
+pub fn started(dir: &StateDir, record: &Record, receipt: Receipt) -> Result<()> {
+    complete(dir, record, receipt)?;
+    hooks::run(record, Point::Poststart, record.process.map_or(0, |process| process.pid))
+}
+
+fn complete(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()> {
     dir.forget_start()?;
     for layer in &mut receipt.layers {
         if let Some(names) = layer.detail.strip_suffix(PENDING) {

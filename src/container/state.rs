@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::id;
 use crate::error::{Context, Error, Kind, Result};
 use crate::level::Level;
+use crate::plan::Hooks;
 use crate::sys::Syscall;
 
 /// The version of the record; another one is refused.
@@ -53,6 +54,9 @@ pub struct Record {
     pub process: Option<ProcessId>,
     /// Annotations of `config.json`.
     pub annotations: std::collections::BTreeMap<String, String>,
+    /// Hooks that are still to come.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
 }
 
 impl Record {
@@ -69,6 +73,7 @@ impl Record {
             cgroup: String::new(),
             process: None,
             annotations: std::collections::BTreeMap::new(),
+            hooks: Hooks::default(),
         }
     }
 }

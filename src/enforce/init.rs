@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use rustix::process::DumpableBehavior;
 
+use super::hook::Batch;
 use super::order::{Order, Received, Report, Role, Start, Task};
 use super::receipt::Receipt;
 use super::root::Root;
@@ -32,6 +33,8 @@ pub struct Init {
     pub program: Option<CString>,
     /// A directory outside the container, to try Landlock on.
     pub outside: Option<OwnedFd>,
+    /// Hooks that run before the program does.
+    pub hooks_at_start: Batch,
     /// What was read back.
     pub receipt: Receipt,
 }
@@ -60,6 +63,7 @@ pub fn main(control: Option<i32>) -> ExitCode {
         pseudo: Vec::new(),
         program: None,
         outside: None,
+        hooks_at_start: Batch::default(),
         receipt: Receipt::default(),
     };
     match init.run() {
@@ -104,7 +108,10 @@ impl Init {
         let workload = self.enforce(order.task)?;
         self.report_ready()?;
         let starter = self.wait(order.start)?;
-        let error = self.become_workload(&workload);
+        let error = match steps::hooks::starting(&workload, self) {
+            Ok(()) => self.become_workload(&workload),
+            Err(error) => error,
+        };
         Err(Stopped::Failed(error, starter))
     }
 
@@ -124,12 +131,16 @@ impl Init {
 
     /// Waits for the byte that lets init go on.
     fn await_word(&self) -> Result<(), Stopped> {
+        if self.hear()? { Ok(()) } else { Err(Stopped::ParentGone) }
+    }
+
+    /// Whether the parent is still there, once it has said its byte.
+    ///
+    /// # Errors
+    /// Those of `read(2)`.
+    pub fn hear(&self) -> Result<bool> {
         let mut byte = [0u8; 1];
-        let what = || "cannot wait for the parent".to_owned();
-        match sys::socket::read_exact(&self.control, &mut byte).context(what)? {
-            true => Ok(()),
-            false => Err(Stopped::ParentGone),
-        }
+        sys::socket::read_exact(&self.control, &mut byte).context(|| "cannot wait for the parent".to_owned())
     }
 
     fn receive(&mut self) -> Result<Order, Stopped> {
@@ -163,7 +174,11 @@ impl Init {
         self.report(&Report::Ready(receipt))
     }
 
-    fn report(&self, report: &Report) -> Result<()> {
+    /// Says something to the parent.
+    ///
+    /// # Errors
+    /// EPIPE when it is gone.
+    pub fn report(&self, report: &Report) -> Result<()> {
         let what = || "cannot report to the parent".to_owned();
         let report = serde_json::to_vec(report).context(what)?;
         sys::socket::send(&self.control, &report, &[]).context(what)

@@ -6,6 +6,7 @@
 //! never be confined less. The order of the slices is the design; each step says what must come before it.
 
 mod executable;
+pub mod hook;
 pub mod init;
 pub mod order;
 pub mod receipt;
@@ -66,6 +67,8 @@ pub static INIT: &[Step<Plan>] = &[
     // Into the /dev that was just mounted.
     step!("make device nodes", "mknod(2)", "config-linux#devices", "1.0", steps::devices::make),
     step!("open the console", "pty(7)", "config#process", "4.13", steps::console::open),
+    // Before what they may still change: parameters of a network that a hook sets up, a root that becomes read-only.
+    step!("run hooks", "execve(2)", "config#posix-platform-hooks", "5.3", steps::hooks::created),
     step!("set kernel parameters", "proc_sys(5)", "config-linux#sysctl", "5.2", steps::sysctl::set),
     step!("make the working directory", "openat2(2)", "config#process", "5.6", steps::cwd::make),
     // Over everything that is mounted by now.

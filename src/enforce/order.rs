@@ -6,6 +6,8 @@
 //! parent  Order      the plan, with the descriptors that the plan's parts need
 //! init    Report     (exec) Successor: another process goes on as init
 //! parent  1 byte     (exec) to that one: it is known
+//! init    Report     (hooks on the host) EnvironmentMade
+//! parent  1 byte     they have run
 //! init    Report     Ready with the receipt, or Failed
 //! parent  1 byte     (start at once) go
 //! init    Report     Failed, or the socket closes: execve has happened
@@ -79,6 +81,8 @@ pub struct Order {
 pub enum Report {
     /// The process with this id, as the parent numbers it, goes on; the one that reports ends.
     Successor(i32),
+    /// All mounts are there, and it is the parent's turn (OCI runtime, "Lifecycle", 4).
+    EnvironmentMade,
     /// Everything but seccomp is in force, and read back.
     Ready(Receipt),
     /// It is not, and why.

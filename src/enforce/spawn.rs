@@ -58,15 +58,19 @@ pub struct Child {
     released: bool,
 }
 
-/// Makes the child, and waits until it has done its part.
+/// Makes the child, and waits until it has done its part. When its environment is made and the plan has hooks for
+/// that, `environment_made` is called with its pid.
 ///
 /// # Errors
 /// The first thing that went wrong on either side; the child is gone then.
-pub fn spawn(request: Request<'_>) -> Result<(Child, Receipt)> {
+pub fn spawn(
+    request: Request<'_>,
+    environment_made: &mut dyn FnMut(i32) -> Result<()>,
+) -> Result<(Child, Receipt)> {
     let child = start_child(&request)?;
     child.greet()?;
     child.send_order(request)?;
-    child.await_ready()
+    child.await_ready(environment_made)
 }
 
 fn start_child(request: &Request<'_>) -> Result<Child> {
@@ -325,20 +329,30 @@ impl Child {
     }
 
     /// Hears that everything is in force, and from whom.
-    fn await_ready(self) -> Result<(Child, Receipt)> {
+    fn await_ready(self, environment_made: &mut dyn FnMut(i32) -> Result<()>) -> Result<(Child, Receipt)> {
         self.await_report()?;
         match self.receive()? {
             Some(Report::Successor(pid)) => {
                 let child = self.succeeded_by(pid, true)?;
-                rustix::io::write(&child.control, &[0])
-                    .call(|| "write(control socket)".to_owned())
-                    .context(|| "cannot start the container's init".to_owned())?;
-                child.await_ready()
+                child.let_go_on()?;
+                child.await_ready(environment_made)
+            }
+            Some(Report::EnvironmentMade) => {
+                environment_made(self.pid)?;
+                self.let_go_on()?;
+                self.await_ready(environment_made)
             }
             Some(Report::Ready(receipt)) => Ok((self, receipt)),
             Some(Report::Failed(error)) => Err(error),
             None => Err(self.died()),
         }
+    }
+
+    fn let_go_on(&self) -> Result<()> {
+        rustix::io::write(&self.control, &[0])
+            .map(drop)
+            .call(|| "write(control socket)".to_owned())
+            .context(|| "cannot start the container's init".to_owned())
     }
 
     fn receive(&self) -> Result<Option<Report>> {

@@ -9,6 +9,7 @@
 pub mod caps;
 pub mod cgroup;
 pub mod devices;
+pub mod hooks;
 pub mod landlock;
 pub mod mounts;
 pub mod namespaces;
@@ -28,9 +29,13 @@ use crate::host::Host;
 use crate::level::Level;
 
 pub use devices::Device;
+pub use hooks::Hooks;
 pub use mounts::{Mount, Rootfs};
 pub use namespaces::Namespaces;
 pub use process::Workload;
+
+/// The newest version of the OCI runtime-spec whose fields are known.
+pub const OCI_VERSION: &str = "1.3.0";
 
 /// The version of the plan's JSON; a stored plan of another version is refused.
 pub const VERSION: u32 = 1;
@@ -73,6 +78,9 @@ pub struct Plan {
     pub cgroup: cgroup::Cgroup,
     /// Annotations of `config.json`, as they are.
     pub annotations: BTreeMap<String, String>,
+    /// Programs that run at points of the container's life.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// What the level tightened.
     pub changes: Vec<Change>,
     /// Layers that this host cannot enforce, with the reason.
@@ -191,6 +199,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         asked_capabilities: caps::asked(config.process().as_ref().and_then(|it| it.capabilities().as_ref())),
         cgroup,
         annotations: config.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        hooks: notes.collect(hooks::resolve(input)),
         changes: Vec::new(),
         absent: Vec::new(),
     };

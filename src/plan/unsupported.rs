@@ -7,12 +7,7 @@ use crate::error::{Error, Kind};
 pub(super) fn refusals(config: &Spec) -> Vec<Error> {
     let linux = config.linux().as_ref();
     let process = config.process().as_ref();
-    let hooks = config.hooks().as_ref().and_then(|hooks| serde_json::to_value(hooks).ok());
-    let hooks = hooks.as_ref().and_then(serde_json::Value::as_object);
-    let has_hooks = hooks
-        .is_some_and(|hooks| hooks.values().any(|list| list.as_array().is_some_and(|list| !list.is_empty())));
     let fields = [
-        ("hooks", has_hooks),
         ("linux.intelRdt", linux.is_some_and(|linux| linux.intel_rdt().is_some())),
         ("linux.memoryPolicy", linux.is_some_and(|linux| linux.memory_policy().is_some())),
         (

@@ -194,6 +194,35 @@ pub fn successor() -> Result<Option<i32>, CallError> {
     Ok((pid != 0).then_some(pid as i32))
 }
 
+/// Clones the calling process, which must have one thread. The original gets the child, the child nothing; it ends
+/// in `execve` or [`end`], never by returning to what its parent was about.
+///
+/// # Errors
+/// `clone3(2)`'s: EAGAIN (pids limit).
+pub fn branch() -> Result<Option<Cloned>, CallError> {
+    let mut pidfd: c_int = -1;
+    let args = CloneArgs {
+        flags: libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: as in `successor`.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let pid = check(pid).call(|| "clone3(CLONE_PIDFD)".to_owned())?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Some(Cloned { pid: pid as i32, pidfd }))
+}
+
+/// Ends a clone, without running what its parent would at its own end.
+pub fn end(code: i32) -> ! {
+    exit(code)
+}
+
 /// Makes a child that does nothing but hold new namespaces until it is killed, or its parent dies.
 ///
 /// # Errors

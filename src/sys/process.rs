@@ -240,8 +240,16 @@ pub fn stdio() -> [BorrowedFd<'static>; 3] {
 /// # Errors
 /// EBUSY and EMFILE in theory.
 pub fn replace_stdio(descriptor: impl AsFd) -> Result<(), CallError> {
-    for number in 0..3 {
-        let from = descriptor.as_fd().as_raw_fd();
+    place_stdio(descriptor.as_fd(), descriptor.as_fd())
+}
+
+/// Makes one descriptor standard input, another standard output and error. Neither may be one of the three.
+///
+/// # Errors
+/// EBUSY and EMFILE in theory.
+pub fn place_stdio(input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<(), CallError> {
+    for (from, number) in [(input, 0), (output, 1), (output, 2)] {
+        let from = from.as_raw_fd();
         // SAFETY: nothing in this program owns the three numbers that are replaced.
         let result = unsafe { libc::dup2(from, number) };
         check(result.into()).call(|| format!("dup2({from}, {number})"))?;

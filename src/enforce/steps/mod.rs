@@ -6,6 +6,7 @@ pub mod console;
 pub mod cwd;
 pub mod descriptors;
 pub mod devices;
+pub mod hooks;
 pub mod hostname;
 pub mod identity;
 pub mod join;

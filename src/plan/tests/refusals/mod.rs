@@ -244,15 +244,43 @@ fn resource_limits() {
 }
 
 #[test]
-fn fields_that_this_version_does_not_have_are_refused_by_name() {
+fn hooks() {
+    let hook = |hook: Value| json!({ "createRuntime": [{ "path": "/bin/true" }, hook] });
     check([
         (
             "/hooks",
-            json!({ "prestart": [{ "path": "/bin/true" }] }),
-            "hooks",
-            Unsupported,
-            "hooks is not supported",
+            hook(json!({ "path": "bin/true" })),
+            "hooks.createRuntime[1].path",
+            Invalid,
+            "is not absolute",
         ),
+        (
+            "/hooks",
+            hook(json!({ "path": "/bin/true", "timeout": 0 })),
+            "hooks.createRuntime[1].timeout",
+            Invalid,
+            "is not above zero",
+        ),
+        (
+            "/hooks",
+            hook(json!({ "path": "/bin/true", "args": ["true", "a\0b"] })),
+            "hooks.createRuntime[1].args",
+            Invalid,
+            "a NUL byte",
+        ),
+        (
+            "/hooks",
+            hook(json!({ "path": "/bin/true", "env": ["A=\0"] })),
+            "hooks.createRuntime[1].env",
+            Invalid,
+            "a NUL byte",
+        ),
+    ]);
+}
+
+#[test]
+fn fields_that_this_version_does_not_have_are_refused_by_name() {
+    check([
         ("/linux/intelRdt", json!({ "closID": "a" }), "linux.intelRdt", Unsupported, "is not supported"),
         (
             "/linux/memoryPolicy",
