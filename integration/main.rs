@@ -17,6 +17,7 @@ mod cgroup;
 mod containerd;
 mod crash;
 mod debian;
+mod engines;
 mod escape;
 mod exec;
 mod fields;

@@ -5,7 +5,7 @@
 set -eu
 dir=${1:?usage: busybox.sh DIR}
 
-is_static() { [ -n "$1" ] && ! grep -q 'ld-linux' "$1"; }
+is_static() { [ -n "$1" ] && LC_ALL=C ldd "$1" 2>&1 | grep -Eq 'not a dynamic|statically linked'; }
 busybox=$(command -v busybox || true)
 if ! is_static "$busybox"; then
   apt-get install -y -qq --no-install-recommends busybox-static >/dev/null

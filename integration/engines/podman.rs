@@ -1,0 +1,178 @@
+//! podman, which calls sandrun through conmon.
+
+use std::fs;
+use std::process::Command;
+
+use super::enclave::{Enclave, installed, remove_cgroup};
+use crate::support::bundle::unique;
+use crate::support::{Output, is_root};
+
+struct Podman {
+    enclave: Enclave,
+    cgroup: String,
+}
+
+/// What podman writes into a specification by itself is more than a machine without `CAP_SYS_RESOURCE` may give.
+const CONFIGURATION: &str = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
+                             [engine]\ninfra_image = \"localhost/probed\"\n";
+
+impl Podman {
+    /// None where it is not installed.
+    fn start() -> Option<Podman> {
+        if !installed(&["podman", "conmon"]) {
+            return None;
+        }
+        let enclave = Enclave::new("podman");
+        fs::write(enclave.home.path().join("containers.conf"), CONFIGURATION).unwrap();
+        let podman = Podman { enclave, cgroup: unique("podman") };
+        let mut import = podman.command(&["import", "--change", "CMD [\"sleep\",\"600\"]"]);
+        import.arg(podman.enclave.layer()).arg("localhost/probed");
+        podman.enclave.finish(import).ok();
+        Some(podman)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let at = |name: &str| self.enclave.home.path().join(name);
+        let mut command = self.enclave.command("podman");
+        command.env("CONTAINERS_CONF", at("containers.conf")).env("TMPDIR", self.enclave.home.path());
+        for (flag, dir) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+            command.arg(flag).arg(at(dir));
+        }
+        command.args([
+            "--storage-driver",
+            "overlay",
+            "--events-backend",
+            "file",
+            "--cgroup-manager",
+            "cgroupfs",
+        ]);
+        command.arg("--runtime").arg(self.enclave.runtime.program()).args(words);
+        command
+    }
+
+    #[track_caller]
+    fn call(&self, words: &[&str]) -> Output {
+        self.enclave.finish(self.command(words))
+    }
+
+    /// The answer to a command that must succeed.
+    #[track_caller]
+    fn ask(&self, words: &[&str]) -> String {
+        self.call(words).ok().stdout.trim().to_owned()
+    }
+
+    /// `podman run` without a network, with more words.
+    #[track_caller]
+    fn run(&self, words: &[&str]) -> String {
+        let cgroup = format!("/{}", self.cgroup);
+        self.ask(&[&["run", "--network", "none", "--cgroup-parent", &cgroup], words].concat())
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        self.call(&["pod", "rm", "--all", "--force", "--time", "0"]);
+        self.call(&["rm", "--all", "--force", "--time", "0"]);
+        remove_cgroup(&self.cgroup);
+    }
+}
+
+#[test]
+fn a_container_lives_as_under_crun() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    assert!(podman.run(&["--rm", "localhost/probed", "cat", "/proc/self/status"]).contains("NoNewPrivs:\t1"));
+    podman.run(&["--detach", "--name", "long", "--memory", "64m", "localhost/probed"]);
+    assert!(podman.ask(&["exec", "long", "cat", "/proc/self/status"]).contains("Seccomp:\t2"));
+    assert_eq!(podman.ask(&["exec", "--tty", "long", "tty"]), "/dev/pts/0");
+    assert_eq!(podman.call(&["exec", "long", "/nowhere"]).code, 127);
+    let limit = podman.ask(&["stats", "--no-stream", "--format", "{{.MemUsage}}", "long"]);
+    assert!(limit.ends_with("67.11MB"), "{limit}");
+    assert!(podman.ask(&["top", "long"]).contains("sleep 600"));
+    let status = || podman.ask(&["inspect", "--format", "{{.State.Status}}", "long"]);
+    podman.ask(&["pause", "long"]);
+    assert_eq!(status(), "paused");
+    podman.ask(&["unpause", "long"]);
+    assert_eq!(status(), "running");
+    podman.ask(&["stop", "--time", "1", "long"]);
+    assert_eq!(status(), "exited");
+    podman.ask(&["rm", "long"]);
+}
+
+#[test]
+fn ids_are_mapped() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let map = ["--rm", "--uidmap", "0:100000:65536", "localhost/probed", "cat", "/proc/self/uid_map"];
+    let map = podman.run(&map);
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
+}
+
+#[test]
+fn a_pod_shares_what_it_should() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let cgroup = format!("/{}", podman.cgroup);
+    podman.ask(&["pod", "create", "--name", "two", "--network", "none", "--cgroup-parent", &cgroup]);
+    podman.ask(&["run", "--detach", "--pod", "two", "--name", "one", "localhost/probed"]);
+    let seen = |kind: &str| {
+        podman.ask(&[
+            "run",
+            "--rm",
+            "--pod",
+            "two",
+            "localhost/probed",
+            "readlink",
+            &format!("/proc/self/ns/{kind}"),
+        ])
+    };
+    let first = |kind: &str| podman.ask(&["exec", "one", "readlink", &format!("/proc/self/ns/{kind}")]);
+    assert_eq!(seen("net"), first("net"));
+    assert_eq!(seen("ipc"), first("ipc"));
+    assert_ne!(seen("mnt"), first("mnt"));
+    podman.ask(&["pod", "pause", "two"]);
+    podman.ask(&["pod", "unpause", "two"]);
+    podman.ask(&["pod", "stop", "--time", "1", "two"]);
+    podman.ask(&["pod", "rm", "two"]);
+}
+
+#[test]
+fn a_kubernetes_pod_is_played() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let file = podman.enclave.home.path().join("pod.yaml");
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: played}\nspec:\n  containers:\n  - name: only\n    \
+               image: localhost/probed\n    command: [sh, -c, \"echo hello; sleep 600\"]\n    \
+               securityContext: {readOnlyRootFilesystem: true}\n";
+    fs::write(&file, pod).unwrap();
+    let file = file.display().to_string();
+    podman.ask(&["play", "kube", "--network", "none", &file]);
+    podman.enclave.until(|| podman.ask(&["logs", "played-only"]) == "hello");
+    assert_ne!(podman.call(&["exec", "played-only", "touch", "/x"]).code, 0);
+    podman.ask(&["play", "kube", "--down", &file]);
+    assert_eq!(podman.ask(&["ps", "--all", "--quiet"]), "");
+}
+
+#[test]
+fn an_image_is_built() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let dir = podman.enclave.home.path().join("context");
+    fs::create_dir(&dir).unwrap();
+    let file = "FROM localhost/probed\nRUN id -u > /built && grep Seccomp_filters /proc/self/status >> /built\nCMD cat /built\n";
+    fs::write(dir.join("Containerfile"), file).unwrap();
+    let cgroup = format!("/{}", podman.cgroup);
+    podman.ask(&[
+        "build",
+        "--network",
+        "none",
+        "--cgroup-parent",
+        &cgroup,
+        "--tag",
+        "built",
+        &dir.display().to_string(),
+    ]);
+    let built = podman.run(&["--rm", "localhost/built"]);
+    // Its own profile and ours: it was sandrun that ran the build.
+    assert_eq!(built.split_whitespace().collect::<Vec<_>>(), ["0", "Seccomp_filters:", "2"]);
+}
