@@ -76,13 +76,17 @@ pub fn installed(programs: &[&str]) -> bool {
     programs.iter().all(|name| dirs.iter().any(|dir| dir.join(name).is_file()))
 }
 
+/// The directories of a cgroup, in every hierarchy.
+pub fn cgroups_named(name: &str) -> Vec<PathBuf> {
+    let mut roots = vec![PathBuf::from("/sys/fs/cgroup")];
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    roots.extend(hierarchies.map(|entry| entry.path()));
+    roots.iter().map(|root| root.join(name)).filter(|dir| dir.is_dir()).collect()
+}
+
 /// Removes the cgroup below which an engine made those of its containers, from every hierarchy.
 pub fn remove_cgroup(name: &str) {
-    let mut roots = vec![PathBuf::from("/sys/fs/cgroup")];
-    roots.extend(
-        std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path()),
-    );
-    roots.iter().for_each(|root| remove_below(&root.join(name)));
+    cgroups_named(name).iter().for_each(|dir| remove_below(dir));
 }
 
 fn remove_below(dir: &Path) {

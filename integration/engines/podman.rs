@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::enclave::{Enclave, installed, remove_cgroup};
+use super::enclave::{Enclave, cgroups_named, installed, remove_cgroup};
 use crate::support::bundle::unique;
 use crate::support::{Output, is_root};
 
@@ -74,6 +74,8 @@ impl Drop for Podman {
         self.call(&["pod", "rm", "--all", "--force", "--time", "0"]);
         self.call(&["rm", "--all", "--force", "--time", "0"]);
         remove_cgroup(&self.cgroup);
+        // What `play kube` puts its pods into, for it takes no other; another podman may still be using it.
+        cgroups_named("libpod_parent").iter().for_each(|dir| drop(fs::remove_dir(dir)));
     }
 }
 
