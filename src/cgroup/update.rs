@@ -3,7 +3,7 @@
 use super::create::enable;
 use super::dirs::{Dirs, places};
 use super::{apply, compare, failure, files};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::cgroup::{Layout, Otherwise, Setting, Version};
 
 /// Writes new settings over those in force, in an order that the kernel accepts, and returns what was there
@@ -19,7 +19,7 @@ pub fn update(dirs: &Dirs, settings: &[Setting], layout: &Layout) -> Result<Vec<
         Ok(()) => Ok(before),
         Err(error) => Err(match restore(dirs, &before) {
             Ok(()) => error,
-            Err(second) => Error { why: format!("{}; and then: {second}", error.why), ..error },
+            Err(second) => error.and_then(second),
         }),
     }
 }

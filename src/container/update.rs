@@ -44,7 +44,7 @@ pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
     plan.changes.extend(new);
     store(found, &plan, &dirs).map_err(|error| match cgroup::restore(&dirs, &before) {
         Ok(()) => error,
-        Err(second) => Error { why: format!("{}; and then: {second}", error.why), ..error },
+        Err(second) => error.and_then(second),
     })?;
     Ok(notes)
 }
