@@ -49,7 +49,7 @@ huge=hugetlb.2MB
 if find "$(below)" "$(below hugetlb/)" "$(below unified/)" -name 'hugetlb.2MB.*' 2>/dev/null | grep -q . ||
   grep -qw hugetlb /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null; then
   check "huge pages, with reservations" given '{"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]}'
-  says "as asked" 0 '^4194304$' sh -c "cat /sys/fs/cgroup/sandrun-changed/$huge.rsvd.max /sys/fs/cgroup/*/sandrun-changed/$huge.rsvd.limit_in_bytes 2>/dev/null; true"
+  says "as asked" 0 '^4194304$' sh -c "cat /sys/fs/cgroup/sandrun-changed/$huge.rsvd.max /sys/fs/cgroup/*/sandrun-changed/$huge.rsvd.[lm]* 2>/dev/null; true"
   check "without limit" given '{"hugepageLimits": [{"pageSize": "2MB", "limit": 18446744073709551615}]}'
 fi
 
