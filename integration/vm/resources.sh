@@ -34,15 +34,26 @@ says "changes nothing either" 0 '"memory":"100663296"' inside
 says "realtime is refused by name" 125 'realtimeRuntime.*(CONFIG_RT_GROUP_SCHED|no group scheduling)' \
   sandrun update --cpu-rt-runtime 1000 changed
 says "leaf weights have no effect" 0 'CFQ' given '{"blockIO": {"leafWeight": 100}}'
+says "an RDMA device that is not there" 125 'no such RDMA device|no rdma controller' \
+  given '{"rdma": {"mlx5_1": {"hcaHandles": 3}}}'
+says "a disk that is not there" 125 'no such block device|no such file' \
+  given '{"blockIO": {"throttleReadBpsDevice": [{"major": 259, "minor": 99, "rate": 1}]}}'
 says "a schema without intelRdt" 125 'intelRdt' sandrun update --l3-cache-schema L3:0=f changed
 if [ "$v1" ]; then
   says "unified is refused" 125 'unified' given '{"unified": {"memory.high": "50000000"}}'
   check "swappiness, and no OOM killer" given '{"memory": {"swappiness": 10, "disableOOMKiller": true, "kernelTCP": 8388608}}'
   says "as asked" 0 'oom_kill_disable 1' cat "$(below memory/)/memory.oom_control"
+  check "classes and priorities of packets" \
+    given '{"network": {"classID": 1048577, "priorities": [{"name": "lo", "priority": 4}]}}'
+  says "a class as asked" 0 '^1048577$' cat "$(below net_cls/)/net_cls.classid"
+  says "a priority as asked" 0 '^lo 4$' cat "$(below net_prio/)/net_prio.ifpriomap"
+  says "an interface that is not there" 125 'no such network interface' \
+    given '{"network": {"priorities": [{"name": "nic9", "priority": 4}]}}'
   check "an OOM killer" given '{"memory": {"disableOOMKiller": false}}'
 else
   check "unified" given '{"unified": {"memory.high": "60000000", "memory.oom.group": "0"}}'
   says "as asked" 0 '^59[0-9]*$' cat "$(below)/memory.high"
+  says "classes of packets are refused" 125 'classID.*cgroup v2' given '{"network": {"classID": 1048577}}'
   check "unified, lifted" given '{"unified": {"memory.high": "max"}}'
 fi
 huge=hugetlb.2MB

@@ -173,6 +173,7 @@ fn advice(controller: &str, errno: Errno) -> (Kind, Option<String>) {
         (_, Errno::INVAL | Errno::RANGE) => {
             (Kind::Invalid, "the kernel takes no such value: check it against the others of this controller")
         }
+        ("rdma", Errno::NODEV) => (Kind::Invalid, "there is no such RDMA device"),
         ("net_prio", Errno::NODEV) => (Kind::Invalid, "there is no such network interface here"),
         (_, Errno::NODEV | Errno::NXIO) => (Kind::Invalid, "there is no such block device"),
         (_, Errno::OPNOTSUPP) => (Kind::Unsupported, "the device's I/O scheduler knows no weights"),

@@ -33,7 +33,7 @@ pub fn stats(found: &Found) -> Result<Stats> {
 /// Tells what a container uses, at every interval, and when it runs out of memory; until it ends.
 ///
 /// # Errors
-/// As [`stats`]; those of whoever is told.
+/// As [`stats()`]; those of whoever is told.
 pub fn watch(found: &Found, interval: Duration, mut tell: impl FnMut(Event) -> Result<()>) -> Result<()> {
     let process = live(found)?;
     let dirs = dirs(found)?;

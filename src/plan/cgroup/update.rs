@@ -42,16 +42,20 @@ impl Cgroup {
             let why = "devices stay as they were when the container was created";
             notes.push(Ignored { at: DEVICES.to_owned(), why: why.to_owned() });
         }
-        notes.extend(self.default_replaced(&writes));
+        notes.extend(self.default_loosened(&writes));
         let cgroup = Cgroup { settings: merge(&self.settings, &writes), ..self.clone() };
         Ok(Update { cgroup, writes, notes })
     }
 
-    /// The caller's word counts as that of `config.json` does, but is not to go unseen.
-    fn default_replaced(&self, writes: &[Setting]) -> Option<Ignored> {
+    /// The caller's word counts as that of `config.json` does; that it loosens what we chose is not to go unseen.
+    fn default_loosened(&self, writes: &[Setting]) -> Option<Ignored> {
         let is_limit = |setting: &&Setting| setting.file == other::PIDS_FILE;
         let default = self.settings.iter().find(is_limit).filter(|setting| setting.at.is_none())?;
         let new = writes.iter().find(is_limit)?;
+        let number = |setting: &Setting| setting.value.parse().unwrap_or(u64::MAX);
+        if number(new) <= number(default) {
+            return None;
+        }
         let why = format!("the default limit of {} processes gave way to {}", default.value, new.value);
         Some(Ignored { at: PIDS.to_owned(), why })
     }

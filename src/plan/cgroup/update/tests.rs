@@ -98,6 +98,8 @@ fn the_default_limit_of_processes_does_not_go_unseen() {
     assert_eq!(update.notes[0].at, "linux.resources.pids.limit");
     let given = updated(&json!({ "pids": { "limit": 9 } }), &change, &v2(&V2)).expect("an update");
     assert_eq!(given.notes, [], "it was config.json's");
+    let tighter = updated(&json!({}), &json!({ "pids": { "limit": 9 } }), &v2(&V2)).expect("an update");
+    assert_eq!(tighter.notes, []);
 }
 
 #[test]
