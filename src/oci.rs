@@ -109,7 +109,7 @@ pub fn resources(mut value: Value) -> Result<Resources> {
     clamp_hugepages(&mut value);
     let mut unknown = Vec::new();
     let typed = typed(value, "linux.resources.", &mut unknown)
-        .map_err(|error| Error { what: "cannot use the resources".to_owned(), ..error.of_another_file() })?;
+        .map_err(|error| Error { what: "cannot use the resources".to_owned(), ..error }.of_another_file())?;
     Ok(Resources { typed, pids_limit, unknown })
 }
 
