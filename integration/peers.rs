@@ -1,6 +1,6 @@
 //! At `oci` the workload sees what it sees under runc and crun, wherever those two agree.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Bundle, Runtime, is_root};
 
@@ -93,4 +93,118 @@ fn the_workload_sees_the_same_as_under_runc_and_crun() {
         })
         .collect();
     assert!(differences.is_empty(), "{differences:#?}");
+}
+
+/// Files of cgroup v1 and v2 that hold limits. Not the devices: runc lets every container make any node, and use tun.
+const LIMITS: &[&str] = &[
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "memory.soft_limit_in_bytes",
+    "memory.swappiness",
+    "memory.oom_control",
+    "memory.max",
+    "memory.swap.max",
+    "memory.low",
+    "cpu.shares",
+    "cpu.cfs_quota_us",
+    "cpu.cfs_period_us",
+    "cpu.cfs_burst_us",
+    "cpu.idle",
+    "cpu.max",
+    "cpu.weight",
+    "cpuset.cpus",
+    "cpuset.mems",
+    "pids.max",
+    "blkio.throttle.read_bps_device",
+    "blkio.throttle.write_iops_device",
+    "io.max",
+];
+
+/// What is in force of a container.
+fn limits(bundle: &Bundle) -> Vec<(String, String)> {
+    let top = std::path::Path::new("/sys/fs/cgroup");
+    let places = std::fs::read_dir(top).expect("cgroups").flatten().map(|entry| entry.path());
+    let mut found = Vec::new();
+    for place in places.chain([top.to_owned()]) {
+        for file in LIMITS {
+            if let Ok(text) = std::fs::read_to_string(place.join(&bundle.id).join(file)) {
+                let mut lines: Vec<&str> =
+                    text.lines().filter(|line| !line.starts_with("oom_kill ")).collect();
+                lines.sort_unstable();
+                found.push(((*file).to_owned(), lines.join("\n")));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Numbers of a disk.
+fn block_device() -> Option<(i64, i64)> {
+    let disks = std::fs::read_dir("/sys/block").ok()?.flatten();
+    let numbers = disks.filter_map(|disk| std::fs::read_to_string(disk.path().join("dev")).ok()).next()?;
+    let (major, minor) = numbers.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[test]
+fn limits_and_updates_end_where_they_end_with_runc() {
+    skip_unless!(is_root(), "needs root");
+    let Some(runc) = Runtime::peer("runc") else { skip!("needs runc to compare with") };
+    let Some((major, minor)) = block_device() else { skip!("needs a block device") };
+    let mib = |count: i64| count << 20;
+    let steps: [(Value, &[&[&str]]); 5] = [
+        (json!({}), &[&["--memory=64M", "--memory-swap=-1"], &["--pids-limit=-1"], &["--cpu-share=0"]]),
+        (
+            json!({ "memory": { "limit": mib(64), "swap": mib(128), "reservation": mib(32), "swappiness": 0 },
+                    "cpu": { "shares": 2, "quota": 0, "period": 50_000, "cpus": "0", "mems": "0" } }),
+            &[
+                &["--memory=256m", "--memory-swap=512m"],
+                &["--memory=32M", "--memory-swap=32M", "--memory-reservation=16M"],
+                &["--memory=-1"],
+                &["--cpu-quota=20000"],
+                &["--cpu-period=40000"],
+                &["--cpu-quota=-1", "--cpu-share=262144"],
+            ],
+        ),
+        (
+            json!({ "memory": { "limit": -1, "swap": -1, "disableOOMKiller": true }, "cpu": { "quota": -1 } }),
+            &[],
+        ),
+        (
+            json!({ "pids": { "limit": 0 }, "memory": { "limit": 0, "swap": 0 }, "cpu": { "shares": 0, "cpus": "" } }),
+            &[],
+        ),
+        (
+            json!({ "pids": { "limit": 10 },
+                    "blockIO": { "weight": 0, "throttleReadBpsDevice": [{ "major": major, "minor": minor, "rate": 4096 }],
+                                 "throttleWriteIOPSDevice": [{ "major": major, "minor": minor, "rate": 0 }] },
+                    "devices": [{ "allow": false, "access": "rwm" },
+                                { "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw" }] }),
+            &[&["--pids-limit=20", "--cpuset-cpus=0-1"]],
+        ),
+    ];
+    let ours = Runtime::at_level("oci");
+    for (resources, updates) in steps {
+        let pair = [&runc, &ours].map(|runtime| {
+            let mut bundle = Bundle::probe(&["sleep", "60"]);
+            bundle.config["linux"]["resources"] = resources.clone();
+            runtime.create(&bundle).ok();
+            (runtime, bundle)
+        });
+        let compare = |what: &str| {
+            let [theirs, own] = [&pair[0].1, &pair[1].1].map(limits);
+            assert!(theirs.len() > 3, "nothing to compare: {theirs:?}");
+            assert_eq!(own, theirs, "{what}");
+        };
+        compare(&resources.to_string());
+        for flags in updates {
+            for (runtime, bundle) in &pair {
+                let words: Vec<&str> =
+                    std::iter::once("update").chain(flags.iter().copied()).chain([&*bundle.id]).collect();
+                runtime.call(&words).ok();
+            }
+            compare(&format!("{resources} and then {flags:?}"));
+        }
+    }
 }

@@ -80,6 +80,15 @@ impl Error {
         self
     }
 
+    /// The same for a field of another file than `config.json`.
+    #[must_use]
+    pub fn of_another_file(mut self) -> Self {
+        if let Some(field) = self.at.take() {
+            self.what = format!("{}: {field}", self.what);
+        }
+        self
+    }
+
     /// The process exit code: 126 and 127 as a shell has them, 78 (`EX_CONFIG`) for a refusal, else 125.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

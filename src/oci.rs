@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -76,12 +76,53 @@ pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
     Ok((process, unknown))
 }
 
+/// `linux.resources` of an update, and what in it is not known.
+#[derive(Debug, Clone)]
+pub struct Resources {
+    /// The typed form.
+    pub typed: LinuxResources,
+    /// `pids.limit` as written. 0 means that none is set: no version says otherwise, and no caller wants 1.
+    pub pids_limit: Option<i64>,
+    /// Paths of fields that no part of sandrun knows.
+    pub unknown: Vec<String>,
+}
+
+/// Reads the resources of an update from a file, or from what is read from `-`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_resources(path: &Path) -> Result<Resources> {
+    let what = || format!("cannot read resources from {}", path.display());
+    let text = match path.to_str() {
+        Some("-") => read_all(std::io::stdin(), 0, what)?,
+        _ => read(path)?,
+    };
+    resources(serde_json::from_str(&text).context(what)?)
+}
+
+/// The resources of an update.
+///
+/// # Errors
+/// `Invalid`, with the place of what is wrong in them.
+pub fn resources(mut value: Value) -> Result<Resources> {
+    let pids_limit = value.pointer("/pids/limit").and_then(Value::as_i64).filter(|&limit| limit != 0);
+    clamp_hugepages(&mut value);
+    let mut unknown = Vec::new();
+    let typed = typed(value, "linux.resources.", &mut unknown)
+        .map_err(|error| Error { what: "cannot use the resources".to_owned(), ..error }.of_another_file())?;
+    Ok(Resources { typed, pids_limit, unknown })
+}
+
 fn read(path: &Path) -> Result<String> {
     let what = || format!("cannot read {}", path.display());
     let file = File::open(path).context(what)?;
-    let size = file.metadata().context(what)?.len().min(LARGEST);
-    let mut text = String::with_capacity(size as usize + 1);
-    file.take(LARGEST + 1).read_to_string(&mut text).context(what)?;
+    let size = file.metadata().context(what)?.len();
+    read_all(file, size, what)
+}
+
+fn read_all(source: impl Read, size: u64, what: impl Fn() -> String + Copy) -> Result<String> {
+    let mut text = String::with_capacity(size.min(LARGEST) as usize + 1);
+    source.take(LARGEST + 1).read_to_string(&mut text).context(what)?;
     if text.len() as u64 > LARGEST {
         return Err(Error::new(Kind::Invalid, what(), format!("it is larger than {LARGEST} bytes")));
     }
@@ -108,6 +149,9 @@ fn check_version(value: &Value) -> Result<(u32, u32)> {
 fn adapt(value: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     take_foreign(value, &mut unknown);
+    if let Some(resources) = value.pointer_mut("/linux/resources") {
+        clamp_hugepages(resources);
+    }
     if let Some(process) = value.get_mut("process").and_then(Value::as_object_mut) {
         process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::new()));
         process.entry("cwd").or_insert_with(|| Value::String(String::new()));
@@ -126,6 +170,16 @@ fn adapt(value: &mut Value) -> Vec<String> {
         }
     }
     unknown
+}
+
+/// Limits are unsigned in the specification and signed in the typed form; its largest value is "no limit".
+fn clamp_hugepages(resources: &mut Value) {
+    let limits = resources.get_mut("hugepageLimits").and_then(Value::as_array_mut);
+    for limit in limits.into_iter().flatten().filter_map(|entry| entry.get_mut("limit")) {
+        if limit.as_u64().is_some_and(|bytes| i64::try_from(bytes).is_err()) {
+            *limit = Value::from(i64::MAX);
+        }
+    }
 }
 
 /// Fields that the typed form has and that mean nothing on Linux, or anywhere.

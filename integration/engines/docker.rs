@@ -117,6 +117,8 @@ fn a_container_lives_as_under_runc() {
         assert_eq!(code("long"), code("peer"), "{program}");
     }
     assert!(docker.ask(&["stats", "--no-stream", "long"]).contains("64MiB"));
+    docker.ask(&["update", "--memory", "128m", "--memory-swap", "256m", "--pids-limit", "99", "long"]);
+    assert!(docker.ask(&["stats", "--no-stream", "long"]).contains("128MiB"));
     assert!(docker.ask(&["top", "long"]).contains("sleep 600"));
     let status = || docker.ask(&["inspect", "--format", "{{.State.Status}} {{.HostConfig.Runtime}}", "long"]);
     docker.ask(&["pause", "long"]);

@@ -92,6 +92,9 @@ fn a_container_lives_as_under_crun() {
     assert_eq!(podman.call(&["exec", "long", "/nowhere"]).code, 127);
     let limit = podman.ask(&["stats", "--no-stream", "--format", "{{.MemUsage}}", "long"]);
     assert!(limit.ends_with("67.11MB"), "{limit}");
+    podman.ask(&["update", "--memory", "128m", "--memory-swap", "256m", "--cpus", "0.5", "long"]);
+    let script = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null; true";
+    assert_eq!(podman.ask(&["exec", "long", "sh", "-c", script]), (128 << 20).to_string());
     assert!(podman.ask(&["top", "long"]).contains("sleep 600"));
     let status = || podman.ask(&["inspect", "--format", "{{.State.Status}}", "long"]);
     podman.ask(&["pause", "long"]);

@@ -103,6 +103,8 @@ check "delete" sandrun delete life
 sandrun create --bundle life life >/dev/null 2>&1 </dev/null && sandrun start life && sandrun pause life
 check "delete --force while paused" sandrun delete --force life
 
+. /resources.sh
+
 bundle tty '["/bin/probe", "tty"]' '.process.terminal = true'
 says "terminal" 0 '"isatty": ?\[true, ?true, ?true\]' script -qec 'stty cols 91 rows 37; sandrun run --bundle tty t' /dev/null
 bundle user '["/bin/probe", "report", "--text"]' '.linux.namespaces += [{type: "user"}]

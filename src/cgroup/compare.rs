@@ -25,7 +25,7 @@ pub(super) fn holds(file: &str, asked: &str, text: &str) -> (Option<String>, boo
 
 /// Files with a line for each device or interface; not `cpu.max`, which has two numbers.
 fn is_key(file: &str, key: &str) -> bool {
-    key.contains(':') || matches!(file, "net_prio.ifpriomap" | "rdma.max")
+    key.contains(':') || matches!(file, "net_prio.ifpriomap" | "rdma.max" | "misc.max")
 }
 
 /// The line of one device: every word asked for is among its words; no line means no limit.

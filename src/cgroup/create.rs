@@ -121,7 +121,7 @@ fn inherit_cpuset(parent: &OwnedFd, child: &OwnedFd) -> Result<(), CallError> {
 }
 
 /// Hands the controllers of `dir` on to the cgroups beneath it (`cgroup.subtree_control`).
-fn enable(dir: &OwnedFd, at: &str, needed: &[&str], below_root: bool) -> Result<()> {
+pub(super) fn enable(dir: &OwnedFd, at: &str, needed: &[&str], below_root: bool) -> Result<()> {
     let cannot = |error: &CallError| failure(format!("cannot hand controllers on from {at}"), error);
     if needed.is_empty() && !below_root {
         return Ok(());

@@ -81,9 +81,7 @@ fn children(dir: impl AsFd) -> Result<Vec<CString>, CallError> {
     }
     let list = || -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
-        // Reopened for reading: through the directory itself nothing can be.
-        let listing = fs::openat(&dir, c".", OFlags::RDONLY | OFlags::DIRECTORY | FILE, Mode::empty())?;
-        for entry in Dir::new(listing)? {
+        for entry in listing(&dir)? {
             let entry = entry?;
             let name = entry.file_name();
             if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
@@ -93,6 +91,19 @@ fn children(dir: impl AsFd) -> Result<Vec<CString>, CallError> {
         Ok(names)
     };
     list().call(|| "getdents(cgroup)".to_owned())
+}
+
+/// The names of all files, which are the kernel's, and of the cgroups beneath.
+pub(super) fn names(dir: impl AsFd) -> Result<Vec<String>, CallError> {
+    let list = || -> io::Result<Vec<String>> {
+        listing(&dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    };
+    list().call(|| "getdents(cgroup)".to_owned())
+}
+
+/// Reopened for reading: through the directory itself nothing can be.
+fn listing(dir: impl AsFd) -> io::Result<Dir> {
+    Dir::new(fs::openat(dir, c".", OFlags::RDONLY | OFlags::DIRECTORY | FILE, Mode::empty())?)
 }
 
 /// Visits a cgroup and all beneath it: `enter` on the way down, `leave` with parent and name on the way up

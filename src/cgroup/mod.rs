@@ -5,12 +5,13 @@
 //!
 //! ```text
 //! detect ─► create ─► restrict ─► apply ─► (clone into, or join) ─► verify
-//!                                            freeze · thaw · signal · kill_all ─► delete
+//!                                 update · freeze · thaw · signal · kill_all ─► delete
 //! ```
 //!
 //! Nobody writes a process id to `cgroup.procs` here: that waits 5 to 10 ms for an RCU grace period. A child
 //! is born inside ([`Dirs::unified`] for `CLONE_INTO_CGROUP`, Linux 5.7) or moves itself ([`join`]).
 
+mod beneath;
 mod compare;
 mod create;
 mod devices;
@@ -18,18 +19,23 @@ mod dirs;
 mod files;
 mod freezer;
 mod host;
+mod oom;
 mod processes;
 mod remove;
 mod settings;
+pub mod stats;
+mod update;
 
 pub use create::create;
 pub use devices::{Restricted, restrict};
 pub use dirs::{Dirs, join};
 pub use freezer::{freeze, frozen, thaw};
 pub use host::detect;
-pub use processes::{kill_all, oom_kills, pids, signal};
+pub use oom::{OomWatch, oom_kills};
+pub use processes::{kill_all, pids, signal};
 pub use remove::{delete, delete_empty};
 pub use settings::{Outcome, apply, verify};
+pub use update::{restore, update};
 
 use crate::error::{Error, Kind};
 use crate::sys::CallError;

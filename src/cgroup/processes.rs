@@ -12,7 +12,6 @@ use super::dirs::{Dir, Dirs};
 use super::freezer::{inhabited, stop, thaw, wait_for};
 use super::{failure, files};
 use crate::error::{Error, Kind, Result};
-use crate::plan::cgroup::Layout;
 use crate::sys::{CallError, Syscall};
 
 /// How long killed processes may take to be gone.
@@ -62,28 +61,6 @@ pub fn kill_all(dirs: &Dirs) -> Result<()> {
         }
         round(dirs)?;
     }
-}
-
-/// How many processes the kernel killed for want of memory: `oom_kill` of `memory.events`, or of
-/// `memory.oom_control` (Linux 4.13). `None` without a memory controller.
-///
-/// # Errors
-/// `Failed` if the file cannot be read.
-pub fn oom_kills(path: &str, layout: &Layout) -> Result<Option<u64>> {
-    // The root of a hierarchy counts for the whole host.
-    let Some(root) = layout.dir_of("memory").filter(|_| !path.is_empty()) else { return Ok(None) };
-    let read = |file: &str| {
-        let dir = files::descend(files::open_root(root)?, &files::components(path)?)?;
-        files::read(&dir, file)
-    };
-    for file in ["memory.events", "memory.oom_control"] {
-        match read(file) {
-            Ok(text) => return Ok(files::keyed(&text, "oom_kill")),
-            Err(error) if error.errno == Errno::NOENT => {}
-            Err(error) => return Err(failure(format!("cannot read {root}{path}/{file}"), &error)),
-        }
-    }
-    Ok(None)
 }
 
 /// One attempt: ends with a SIGKILL waiting for every process, and nothing frozen.

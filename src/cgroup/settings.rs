@@ -119,6 +119,9 @@ fn explain(dirs: &Dirs, setting: &Setting, refusal: &Refusal) -> Error {
             format!("{used} bytes are in use, and checkBeforeUpdate forbids a limit below that"),
             Some("set a higher limit".to_owned()),
         ),
+        Refusal::Call(error) if error.errno == Errno::NOENT => {
+            (Kind::Unsupported, error.to_string(), Some(lacking(file).to_owned()))
+        }
         Refusal::Call(error) => {
             let (kind, fix) = advice(controller, error.errno);
             (kind, error.to_string(), fix)
@@ -130,12 +133,35 @@ fn explain(dirs: &Dirs, setting: &Setting, refusal: &Refusal) -> Error {
     error
 }
 
+/// What a kernel without the file lacks.
+fn lacking(file: &str) -> &'static str {
+    match file {
+        "cpu.rt_period_us" | "cpu.rt_runtime_us" => {
+            "drop the setting, or use a kernel with CONFIG_RT_GROUP_SCHED, which no kernel has with cgroup v2"
+        }
+        "cpu.cfs_burst_us" | "cpu.max.burst" => "drop the burst, or use Linux 5.14 with CONFIG_CFS_BANDWIDTH",
+        "cpu.cfs_quota_us" | "cpu.cfs_period_us" | "cpu.max" => {
+            "drop the quota, or use a kernel with CONFIG_CFS_BANDWIDTH"
+        }
+        "cpu.idle" => "drop the setting, or use Linux 5.15",
+        "memory.swap.max" | "memory.memsw.limit_in_bytes" => {
+            "drop the limit, or use a kernel with swap accounting (CONFIG_SWAP, and no swapaccount=0)"
+        }
+        "memory.kmem.tcp.limit_in_bytes" | "memory.swappiness" | "memory.oom_control" => {
+            "drop the setting, or use a kernel with CONFIG_MEMCG_V1"
+        }
+        "blkio.weight" | "blkio.weight_device" | "io.bfq.weight" => {
+            "drop the weight, or use a kernel with the BFQ scheduler or, for cgroup v2, CONFIG_BLK_CGROUP_IOCOST"
+        }
+        _ if file.contains(".throttle.") => "drop the limit, or use a kernel with CONFIG_BLK_DEV_THROTTLING",
+        _ if file.starts_with("hugetlb.") => "name a size of /sys/kernel/mm/hugepages",
+        _ => "this kernel has no such file: drop the setting, or use a newer kernel",
+    }
+}
+
 /// What the kernel means by its answer.
 fn advice(controller: &str, errno: Errno) -> (Kind, Option<String>) {
     let (kind, fix) = match (controller, errno) {
-        (_, Errno::NOENT) => {
-            (Kind::Unsupported, "this kernel has no such file: drop the setting, or use a newer kernel")
-        }
         ("devices", Errno::PERM) => (Kind::Unsupported, "the cgroup above does not allow this device"),
         ("cpuset", Errno::ACCESS) => (Kind::Invalid, "the cgroup above does not have all of these"),
         (_, Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
@@ -147,6 +173,8 @@ fn advice(controller: &str, errno: Errno) -> (Kind, Option<String>) {
         (_, Errno::INVAL | Errno::RANGE) => {
             (Kind::Invalid, "the kernel takes no such value: check it against the others of this controller")
         }
+        ("rdma", Errno::NODEV) => (Kind::Invalid, "there is no such RDMA device"),
+        ("net_prio", Errno::NODEV) => (Kind::Invalid, "there is no such network interface here"),
         (_, Errno::NODEV | Errno::NXIO) => (Kind::Invalid, "there is no such block device"),
         (_, Errno::OPNOTSUPP) => (Kind::Unsupported, "the device's I/O scheduler knows no weights"),
         _ => return (Kind::Failed, None),

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Global;
 use super::terminal::{self, Signals};
 use crate::container::create::Console;
-use crate::container::exec::{Overrides, Process, Ready, Wish, exec};
+use crate::container::exec::{Overrides, Process, Ready, SubCgroup, Wish, exec};
 use crate::error::{Context, Error, Kind, Result};
 
 /// Run another program in a container
@@ -58,6 +58,9 @@ pub(super) struct Arguments {
     /// Run it although the container is paused
     #[arg(long)]
     ignore_paused: bool,
+    /// Cgroup beneath the container's to run it in; on cgroup v1 for each controller
+    #[arg(long, value_name = "[CONTROLLER:]PATH")]
+    cgroup: Vec<String>,
     /// Name of the container
     id: String,
     /// Program and arguments
@@ -74,6 +77,7 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
         ignore_paused: arguments.ignore_paused,
         pid_file: arguments.pid_file.clone(),
         process: process(&arguments)?,
+        cgroups: cgroups(&arguments.cgroup)?,
     };
     if arguments.detach {
         let ready = exec(&mut wish)?;
@@ -125,6 +129,31 @@ fn process(arguments: &Arguments) -> Result<Process> {
         apparmor: arguments.apparmor.clone(),
         selinux_label: arguments.process_label.clone(),
     })))
+}
+
+/// `cpu,memory:sub` for each hierarchy, or one path for all.
+fn cgroups(arguments: &[String]) -> Result<Vec<SubCgroup>> {
+    let invalid =
+        |text: &str, why: &str| Error::new(Kind::Invalid, format!("cannot use --cgroup {text}"), why);
+    let mut cgroups: Vec<SubCgroup> = Vec::new();
+    for text in arguments {
+        let Some((controllers, path)) = text.split_once(':') else {
+            if arguments.len() > 1 {
+                return Err(invalid(text, "of several, each must name a controller"));
+            }
+            return Ok(vec![SubCgroup { controller: None, path: text.clone() }]);
+        };
+        for controller in controllers.split(',') {
+            if controller.is_empty() {
+                return Err(invalid(text, "a controller has no name"));
+            }
+            if cgroups.iter().any(|known| known.controller.as_deref() == Some(controller)) {
+                return Err(invalid(text, "a controller is named twice"));
+            }
+            cgroups.push(SubCgroup { controller: Some(controller.to_owned()), path: path.to_owned() });
+        }
+    }
+    Ok(cgroups)
 }
 
 /// Numbers only: names would be looked up in files of the image (CVE-2022-29162 and its kind).

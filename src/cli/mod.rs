@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod kill;
 mod list;
@@ -20,6 +21,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod tryout;
+mod update;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +90,7 @@ impl Global {
 enum Command {
     Create(create::Arguments),
     Delete(delete::Arguments),
+    Events(events::Arguments),
     Exec(exec::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
@@ -99,6 +102,7 @@ enum Command {
     Start(start::Arguments),
     State(state::Arguments),
     Try(tryout::Arguments),
+    Update(Box<update::Arguments>),
 }
 
 /// Runs the program named on the command line.
@@ -134,6 +138,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),
+        Command::Events(arguments) => events::run(global, &arguments),
         Command::Exec(arguments) => exec::run(global, arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
@@ -145,6 +150,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Start(arguments) => start::run(global, &arguments),
         Command::State(arguments) => state::run(global, &arguments),
         Command::Try(arguments) => tryout::run(global, &arguments),
+        Command::Update(arguments) => update::run(global, &arguments),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::plan::Plan;
 pub(super) const PENDING: &str = "when the program starts";
 
 /// What the kernel says of the cgroup's values.
-pub(super) fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &mut Receipt) {
+pub(super) fn limits(plan: &Plan, cgroup: &Dirs, receipt: &mut Receipt) {
     let outcomes = cgroup::verify(cgroup, &plan.cgroup.settings);
     let missing: Vec<String> = outcomes
         .iter()
@@ -25,9 +25,13 @@ pub(super) fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &
         .map(|outcome| format!("{}={}", outcome.file, outcome.asked))
         .collect();
     match missing.is_empty() {
-        true => receipt.add("cgroup", State::Enforced, limits.join(", ")),
-        false => receipt.add("cgroup", State::Partial, missing.join(", ")),
+        true => receipt.replace("cgroup", State::Enforced, limits.join(", ")),
+        false => receipt.replace("cgroup", State::Partial, missing.join(", ")),
     }
+}
+
+/// What became of the device rules.
+pub(super) fn devices(devices: Restricted, receipt: &mut Receipt) {
     match devices {
         Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
         Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),

@@ -230,7 +230,8 @@ fn build(
     let mut receipt = Receipt::default();
     confirm::namespaces(&plan, &child, &mut receipt)?;
     if let Some((dirs, devices)) = cgroup {
-        confirm::limits(&plan, &dirs, devices, &mut receipt);
+        confirm::limits(&plan, &dirs, &mut receipt);
+        confirm::devices(devices, &mut receipt);
     }
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));

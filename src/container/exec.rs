@@ -34,6 +34,17 @@ pub struct Wish {
     pub ignore_paused: bool,
     /// Written once the process exists.
     pub pid_file: Option<PathBuf>,
+    /// Cgroups beneath the container's that it is to be in; empty for the container's own.
+    pub cgroups: Vec<SubCgroup>,
+}
+
+/// A cgroup beneath the container's own.
+#[derive(Debug)]
+pub struct SubCgroup {
+    /// The controller whose hierarchy is meant; absent for all of them, and for version 2.
+    pub controller: Option<String>,
+    /// From the container's cgroup.
+    pub path: String,
 }
 
 /// What is to run.
@@ -92,10 +103,8 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let plan: Plan = found.dir.fetch("plan.json")?;
     let workload = workload(wish, &plan)?;
     let has_terminal = workload.terminal.is_some();
-    let dirs = match found.record.cgroup.as_str() {
-        "" => None,
-        path => Some(Dirs::open(path, &cgroup::detect()?)?),
-    };
+    let pid = found.record.process.map_or(0, |process| process.pid);
+    let dirs = open_cgroup(&found, &wish.cgroups, pid)?;
     let mut descriptors: Vec<(Role, OwnedFd)> = vec![(
         Role::Container,
         container
@@ -110,7 +119,6 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    let pid = found.record.process.map_or(0, |process| process.pid);
     let privileged = Host::probe()?.is_privileged();
     let (first, rest) = namespaces(&plan, privileged);
     let request = Request {
@@ -130,6 +138,22 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
         super::pidfile::write(path, child.pid())?;
     }
     Ok(Ready { child, has_terminal })
+}
+
+/// Where the process will be: where the caller says, else in the container's cgroup, or beneath it with the
+/// container's own process where no process may be in that.
+fn open_cgroup(found: &Found, beneath: &[SubCgroup], pid: i32) -> Result<Option<Dirs>> {
+    if found.record.cgroup.is_empty() && beneath.is_empty() {
+        return Ok(None);
+    }
+    let mut dirs = Dirs::open(&found.record.cgroup, &cgroup::detect()?)?;
+    for cgroup in beneath {
+        dirs.enter(cgroup.controller.as_deref(), &cgroup.path)?;
+    }
+    if beneath.is_empty() {
+        dirs.enter_that_of(pid)?;
+    }
+    Ok(Some(dirs))
 }
 
 fn running(found: &Found, ignore_paused: bool) -> Result<&super::process::Process> {

@@ -1,6 +1,6 @@
 //! `kill`: a signal to a container.
 
-use super::status::Found;
+use super::status::{Found, Status};
 use crate::cgroup;
 use crate::error::{Context, Error, Kind, Result};
 
@@ -14,9 +14,14 @@ pub fn kill(found: &Found, signal: i32, all: bool) -> Result<()> {
         return kill_all(found, signal);
     }
     match &found.process {
-        Some(process) => process.signal(signal),
-        None => Err(not_running(found)),
+        Some(process) => process.signal(signal)?,
+        None => return Err(not_running(found)),
     }
+    // On v1 what is frozen dies only once it is thawed; with the signal waiting for it, it does nothing else.
+    if signal == crate::sys::process::SIGKILL && found.status == Status::Paused {
+        cgroup::thaw(&cgroup::Dirs::open(&found.record.cgroup, &cgroup::detect()?)?)?;
+    }
+    Ok(())
 }
 
 fn kill_all(found: &Found, signal: i32) -> Result<()> {

@@ -12,6 +12,7 @@
 mod confirm;
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod exec;
 mod hooks;
 mod id;
@@ -24,3 +25,4 @@ pub mod start;
 mod start_socket;
 pub mod state;
 pub mod status;
+pub mod update;

@@ -1,5 +1,6 @@
 //! `pause` and `resume`: the freezer of the container's cgroup.
 
+use super::state::Record;
 use super::status::{Found, Status};
 use crate::cgroup::{self, Dirs};
 use crate::error::{Error, Kind, Result};
@@ -10,7 +11,11 @@ use crate::error::{Error, Kind, Result};
 /// `WrongState` unless it is created or running.
 pub fn pause(found: &Found) -> Result<()> {
     match found.status {
-        Status::Created | Status::Running => cgroup::freeze(&dirs(found)?),
+        Status::Running => cgroup::freeze(&dirs(found)?),
+        Status::Created => {
+            cgroup::freeze(&dirs(found)?)?;
+            found.dir.save(&Record { paused: true, ..found.record.clone() })
+        }
         status => Err(wrong(found, "pause", status)),
     }
 }
@@ -21,7 +26,13 @@ pub fn pause(found: &Found) -> Result<()> {
 /// `WrongState` unless it is paused.
 pub fn resume(found: &Found) -> Result<()> {
     match found.status {
-        Status::Paused => cgroup::thaw(&dirs(found)?),
+        Status::Paused => {
+            cgroup::thaw(&dirs(found)?)?;
+            match found.record.paused {
+                true => found.dir.save(&Record { paused: false, ..found.record.clone() }),
+                false => Ok(()),
+            }
+        }
         status => Err(wrong(found, "resume", status)),
     }
 }

@@ -52,6 +52,9 @@ pub struct Record {
     /// The container's process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
+    /// Whether it was paused before its program ran: else nobody looks for that, and `start` is quick.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Annotations of `config.json`.
     pub annotations: std::collections::BTreeMap<String, String>,
     /// Hooks that are still to come.
@@ -72,6 +75,7 @@ impl Record {
             level,
             cgroup: String::new(),
             process: None,
+            paused: false,
             annotations: std::collections::BTreeMap::new(),
             hooks: Hooks::default(),
         }

@@ -69,7 +69,7 @@ pub fn find(root: &Path, id: &str, lock: Lock) -> Result<Found> {
     let status = match (&process, record.process) {
         (None, None) => Status::Creating,
         (None, Some(_)) => Status::Stopped,
-        (Some(_), _) if dir.awaits_start() => Status::Created,
+        (Some(_), _) if dir.awaits_start() && !(record.paused && is_frozen(&record)) => Status::Created,
         (Some(_), _) if is_frozen(&record) => Status::Paused,
         (Some(_), _) => Status::Running,
     };
@@ -83,6 +83,11 @@ fn is_frozen(record: &Record) -> bool {
         cgroup::frozen(&dirs)
     };
     frozen().unwrap_or(false)
+}
+
+/// What cannot be read is not told.
+fn oom_kills(record: &Record) -> Option<u64> {
+    cgroup::detect().and_then(|layout| cgroup::oom_kills(&record.cgroup, &layout)).ok().flatten()
 }
 
 /// The JSON of `sandrun state`: what runc prints, and the receipt.
@@ -121,6 +126,9 @@ pub struct Confinement {
     pub level: crate::level::Level,
     /// What was read back from the kernel.
     pub receipt: Receipt,
+    /// How many of its processes the kernel has killed for want of memory; absent where it does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<u64>,
     /// What the level tightened.
     pub changes: Vec<Change>,
 }
@@ -141,6 +149,7 @@ impl Found {
             Some(Confinement {
                 level: record.level,
                 receipt: self.dir.fetch("receipt.json").ok()?,
+                oom_kills: oom_kills(record),
                 changes: changes.unwrap_or_default(),
             })
         };

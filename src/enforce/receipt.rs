@@ -42,6 +42,14 @@ impl Receipt {
 }
 
 impl Receipt {
+    /// Notes a layer anew, in its place.
+    pub fn replace(&mut self, layer: &str, state: State, detail: impl Into<String>) {
+        match self.layers.iter_mut().find(|known| known.layer == layer) {
+            Some(known) => (known.state, known.detail) = (state, detail.into()),
+            None => self.add(layer, state, detail),
+        }
+    }
+
     /// Notes what is missing: of a layer that is in force otherwise, or all of it.
     pub fn lacks(&mut self, layer: &str, why: &str) {
         match self.layers.iter_mut().find(|known| known.layer == layer) {

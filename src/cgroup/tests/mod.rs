@@ -5,6 +5,7 @@ mod life;
 mod limits;
 mod processes;
 mod pure_v2;
+mod update;
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -39,6 +39,8 @@ fn inside_v2() {
 
     freezes_and_thaws(&fixture);
 
+    limits_change(&fixture);
+
     let shell = fixture.shell("sleep 100 & sleep 100 & wait");
     assert_eq!(fixture.settled(|count| count == 3), 3);
     kill_all(&fixture.dirs).expect("killed");
@@ -48,9 +50,33 @@ fn inside_v2() {
     if fixture.layout.version_of("memory").is_some() {
         return;
     }
+    assert!(OomWatch::new(&fixture.dirs).expect("no error").is_none());
     let limit = serde_json::json!({ "memory": { "limit": 33_554_432 } });
     let resources = serde_json::from_value(limit).expect("valid resources");
     let request = Request { id: "x", resources: Some(&resources), ..Request::default() };
     let errors = plan::resolve(&request, &fixture.layout).expect_err("no memory controller here");
     assert_eq!(errors[0].at.as_deref(), Some("linux.resources.memory.limit"));
+}
+
+fn limits_change(fixture: &Fixture) {
+    let used = stats::read(&fixture.dirs).expect("statistics");
+    assert!(used.cpu.usage.total > 0 && used.cpu.psi.is_some(), "{used:?}");
+    let change = |depth: &str| {
+        let unified =
+            serde_json::json!({ "unified": { "cgroup.max.depth": depth, "cgroup.max.descendants": "9" } });
+        let resources = serde_json::from_value(unified).expect("valid resources");
+        fixture.cgroup.update(&resources, None, &fixture.layout).expect("an update").writes
+    };
+    let holds =
+        |settings: &[plan::Setting]| verify(&fixture.dirs, settings).iter().all(|outcome| outcome.holds);
+    let good = change("5");
+    let before = update(&fixture.dirs, &good, &fixture.layout).expect("updated");
+    assert!(holds(&good));
+    let mut bad = change("7");
+    bad.reverse();
+    bad.push(plan::Setting { value: "deep".to_owned(), ..bad[1].clone() });
+    update(&fixture.dirs, &bad, &fixture.layout).expect_err("no number");
+    assert!(holds(&good), "it was not taken back");
+    restore(&fixture.dirs, &before).expect("as before");
+    assert!(holds(&fixture.cgroup.settings));
 }

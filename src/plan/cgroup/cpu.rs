@@ -27,8 +27,10 @@ pub(super) fn plan(cpu: &LinuxCpu, draft: &mut Draft<'_>) {
         Version::V1 => time_v1(cpu, draft),
         Version::V2 => time_v2(cpu, draft),
     }
-    if let Some(idle) = cpu.idle() {
-        or_default("cpu.idle", u64::from(idle != 0), IDLE, draft);
+    match cpu.idle() {
+        None => {}
+        Some(idle @ 0..=1) => or_default("cpu.idle", idle.unsigned_abs(), IDLE, draft),
+        Some(other) => draft.invalid("cannot set cpu.idle", IDLE, format!("{other} is neither 0 nor 1")),
     }
     for (list, file, at) in [(cpu.cpus(), "cpuset.cpus", CPUS), (cpu.mems(), "cpuset.mems", MEMS)] {
         match list.as_deref() {
@@ -74,12 +76,17 @@ fn time_v2(cpu: &LinuxCpu, draft: &mut Draft<'_>) {
     let quota = cpu.quota().filter(|quota| *quota != 0);
     let period = cpu.period().filter(|period| *period != 0);
     if quota.is_some() || period.is_some() {
-        let value = match quota {
-            Some(quota) if quota > 0 => quota.to_string(),
+        // One file for both: an update of one leaves the other as it is.
+        let before = draft.in_force("cpu.max").and_then(|value| value.split_once(' '));
+        let value = match (quota, before) {
+            (Some(quota @ 1..), _) => quota.to_string(),
+            (None, Some((quota, _))) => quota.to_owned(),
             _ => "max".to_owned(),
         };
+        let before = before.and_then(|(_, period)| period.parse().ok());
+        let period = period.or(before).unwrap_or(DEFAULT_PERIOD);
         let at = if quota.is_some() { QUOTA } else { PERIOD };
-        draft.set("cpu", "cpu.max", format!("{value} {}", period.unwrap_or(DEFAULT_PERIOD)), at);
+        draft.set("cpu", "cpu.max", format!("{value} {period}"), at);
     }
     // After the quota: the kernel refuses a burst above it.
     if let Some(burst) = cpu.burst() {

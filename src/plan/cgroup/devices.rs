@@ -147,6 +147,13 @@ pub(super) fn plan(given: &[LinuxDeviceCgroup], nodes: &[DeviceNode], draft: &mu
     Devices { gate, rules, list: writes }
 }
 
+/// Whether the rules of a plan are these of a configuration, and the ones that sandrun adds.
+pub(super) fn are_given_by(rules: &[DeviceRule], given: &[LinuxDeviceCgroup]) -> bool {
+    let parsed: Result<Vec<_>, _> =
+        given.iter().enumerate().map(|(i, rule)| parse(rule, &format!("{AT}[{i}]"))).collect();
+    parsed.is_ok_and(|parsed| rules.iter().filter(|rule| rule.at.is_some()).eq(&parsed))
+}
+
 fn parse(rule: &LinuxDeviceCgroup, at: &str) -> Result<DeviceRule, Error> {
     let invalid = |field: &str, why: String| {
         Error::new(Kind::Invalid, "cannot use a device rule", why).at(format!("{at}{field}"))

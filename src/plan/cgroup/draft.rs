@@ -3,9 +3,14 @@
 use super::{Ignored, Layout, Otherwise, Setting, Version};
 use crate::error::{Error, Kind};
 
+/// Controllers that cgroup v2 will never have.
+const V1_ONLY: [&str; 2] = ["net_cls", "net_prio"];
+
 /// Collects what one part of `linux.resources` after the other asks for.
 pub(super) struct Draft<'a> {
     pub layout: &'a Layout,
+    /// What is in force, where a running container is updated.
+    pub before: &'a [Setting],
     pub settings: Vec<Setting>,
     pub ignored: Vec<Ignored>,
     pub errors: Vec<Error>,
@@ -13,13 +18,18 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, settings: Vec::new(), ignored: Vec::new(), errors: Vec::new() }
+        Self { layout, before: &[], settings: Vec::new(), ignored: Vec::new(), errors: Vec::new() }
     }
 
     /// The interface to speak to a controller; that of the main controllers where it is missing, so that the
     /// error speaks of the file the reader expects.
     pub fn version_of(&self, controller: &str) -> Version {
         self.layout.version_of(controller).unwrap_or(self.layout.version())
+    }
+
+    /// What is in force of a file with one value.
+    pub fn in_force(&self, file: &str) -> Option<&'a str> {
+        self.before.iter().find(|setting| setting.file == file).map(|setting| &*setting.value)
     }
 
     /// Adds a setting, or says that the host has no controller for it.
@@ -46,6 +56,11 @@ impl<'a> Draft<'a> {
     fn missing(&self, setting: &Setting) -> Error {
         let Setting { controller, file, .. } = setting;
         let (mode, fix) = match self.layout.version() {
+            Version::V2 if V1_ONLY.contains(&&**controller) => (
+                "cgroup v2",
+                "drop the setting: cgroup v2 leaves packets to filters, which can match the cgroup's path"
+                    .to_owned(),
+            ),
             Version::V2 => (
                 "cgroup v2",
                 format!(

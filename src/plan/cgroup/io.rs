@@ -7,7 +7,7 @@ use super::{Draft, Setting, Version};
 const WEIGHT: &str = "linux.resources.blockIO.weight";
 const LEAF_WEIGHT: &str = "linux.resources.blockIO.leafWeight";
 const WEIGHT_DEVICE: &str = "linux.resources.blockIO.weightDevice";
-const LEAF_ON_V2: &str = "cgroup v2 has no leaf weights";
+const NO_LEAF: &str = "cgroup v2 has no leaf weights, and v1 lost them with the CFQ scheduler in Linux 5.0";
 
 /// One throttle: the field, the v1 file, the key in v2's `io.max`.
 struct Throttle<'a> {
@@ -26,11 +26,8 @@ pub(super) fn plan(io: &LinuxBlockIo, draft: &mut Draft<'_>) {
     if let Some(weight) = weight(io.weight(), WEIGHT, draft) {
         push_weight(version, None, weight, WEIGHT, draft);
     }
-    if let Some(leaf) = weight(io.leaf_weight(), LEAF_WEIGHT, draft) {
-        match version {
-            Version::V1 => draft.set("blkio", "blkio.leaf_weight", leaf, LEAF_WEIGHT),
-            Version::V2 => draft.ignore(LEAF_WEIGHT, LEAF_ON_V2),
-        }
+    if weight(io.leaf_weight(), LEAF_WEIGHT, draft).is_some() {
+        draft.ignore(LEAF_WEIGHT, NO_LEAF);
     }
     for (i, device) in io.weight_device().iter().flatten().enumerate() {
         weight_device(version, device, &format!("{WEIGHT_DEVICE}[{i}]"), draft);
@@ -95,11 +92,8 @@ fn weight_device(version: Version, device: &LinuxWeightDevice, at: &str, draft: 
         push_weight(version, Some(&node), weight, &at_weight, draft);
     }
     let at_leaf = format!("{at}.leafWeight");
-    if let Some(leaf) = weight(device.leaf_weight(), &at_leaf, draft) {
-        match version {
-            Version::V1 => draft.set("blkio", "blkio.leaf_weight_device", format!("{node} {leaf}"), &at_leaf),
-            Version::V2 => draft.ignore(&at_leaf, LEAF_ON_V2),
-        }
+    if weight(device.leaf_weight(), &at_leaf, draft).is_some() {
+        draft.ignore(&at_leaf, NO_LEAF);
     }
 }
 

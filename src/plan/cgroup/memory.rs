@@ -13,12 +13,15 @@ const SWAPPINESS: &str = "linux.resources.memory.swappiness";
 const OOM: &str = "linux.resources.memory.disableOOMKiller";
 const HIERARCHY: &str = "linux.resources.memory.useHierarchy";
 
+/// v1's limit on memory plus swap.
+const MEMSW: &str = "memory.memsw.limit_in_bytes";
+
 /// Limits in bytes; 0 is "not set" and −1 "no limit", as every runtime reads them.
 pub(super) fn plan(memory: &LinuxMemory, draft: &mut Draft<'_>) {
     let version = draft.version_of("memory");
     let limit = bytes(memory.limit(), LIMIT, draft);
     let swap = bytes(memory.swap(), SWAP, draft);
-    if !swap_fits(limit, swap, draft) {
+    if !swap_fits(limit.or(in_force(version, draft)), swap, draft) {
         return;
     }
     let reservation = bytes(memory.reservation(), RESERVATION, draft);
@@ -37,6 +40,15 @@ pub(super) fn plan(memory: &LinuxMemory, draft: &mut Draft<'_>) {
     if nonzero_kernel(memory) {
         draft.ignore(KERNEL, "kernel memory counts as memory (v2, and v1 since Linux 5.4)");
     }
+}
+
+/// The memory limit of a running container that is updated.
+fn in_force(version: Version, draft: &Draft<'_>) -> Option<i64> {
+    let limit = match version {
+        Version::V1 => draft.in_force("memory.limit_in_bytes"),
+        Version::V2 => draft.in_force("memory.max"),
+    };
+    limit.and_then(|value| value.parse().ok())
 }
 
 /// `swap` is memory plus swap, so it is never below `limit`, and says nothing without it.
@@ -64,11 +76,15 @@ fn limits_v1(
         let usage = check.then_some("memory.usage_in_bytes");
         draft.push(Setting::new("memory", "memory.limit_in_bytes", limit, LIMIT).not_below(usage));
     }
+    let both = draft.in_force(MEMSW).and_then(|value| value.parse().ok()).filter(|both| *both != -1);
     match (limit, swap) {
-        (_, Some(swap)) => draft.set("memory", "memory.memsw.limit_in_bytes", swap, SWAP),
+        (_, Some(swap)) => draft.set("memory", MEMSW, swap, SWAP),
+        (Some(limit), None) if both.is_some_and(|both| limit > both) => {
+            draft.invalid("cannot limit memory", LIMIT, "it is above the limit on memory plus swap in force");
+        }
         // No limit on memory means none on memory plus swap either, or the old one would still hold.
         (Some(-1), None) => {
-            draft.push(Setting::new("memory", "memory.memsw.limit_in_bytes", -1, LIMIT).or_skip());
+            draft.push(Setting::new("memory", MEMSW, -1, LIMIT).or_skip());
         }
         _ => {}
     }
@@ -84,7 +100,7 @@ fn limits_v2(
     check: bool,
     draft: &mut Draft<'_>,
 ) {
-    let swap = match (limit, swap) {
+    let swap = match (limit.or(in_force(Version::V2, draft)), swap) {
         (_, Some(-1)) | (Some(-1), None) => Some("max".to_owned()),
         (Some(limit), Some(swap)) => Some((swap - limit).to_string()),
         _ => None,
@@ -109,7 +125,8 @@ fn rest_v1(memory: &LinuxMemory, draft: &mut Draft<'_>) {
         draft.set("memory", "memory.kmem.tcp.limit_in_bytes", bytes, KERNEL_TCP);
     }
     match memory.swappiness() {
-        None => {}
+        // The second is −1, as callers write "not set".
+        None | Some(u64::MAX) => {}
         Some(percent @ 0..=100) => draft.set("memory", "memory.swappiness", percent, SWAPPINESS),
         Some(other) => {
             draft.invalid("cannot set the swappiness", SWAPPINESS, format!("{other} is not in 0..=100"));
@@ -118,8 +135,10 @@ fn rest_v1(memory: &LinuxMemory, draft: &mut Draft<'_>) {
     if let Some(disable) = memory.disable_oom_killer() {
         let setting = Setting::new("memory", "memory.oom_control", u8::from(disable), OOM);
         // `false` is where every cgroup starts: no host is refused for lacking what it would undo.
-        if disable || draft.layout.version_of("memory").is_some() {
+        if disable {
             draft.push(setting);
+        } else if draft.layout.version_of("memory").is_some() {
+            draft.push(setting.or_skip());
         }
     }
 }
@@ -128,7 +147,7 @@ fn rest_v2(memory: &LinuxMemory, draft: &mut Draft<'_>) {
     if kernel_tcp(memory).is_some() {
         draft.ignore(KERNEL_TCP, "socket buffers count as memory in cgroup v2");
     }
-    if memory.swappiness().is_some() {
+    if memory.swappiness().is_some_and(|percent| percent != u64::MAX) {
         draft.ignore(SWAPPINESS, "cgroup v2 has no swappiness; limit swap instead");
     }
     if memory.disable_oom_killer() == Some(true) {

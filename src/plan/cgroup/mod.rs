@@ -14,6 +14,7 @@ mod layout;
 mod memory;
 mod other;
 mod path;
+mod update;
 
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,9 @@ pub use device_program::compile as device_program;
 pub use devices::{Access, DeviceGate, DeviceKind, DeviceNode, DeviceRule, Devices};
 use draft::Draft;
 pub use layout::{Hierarchy, Layout, Unified, Version};
+use other::Pids;
 pub use path::{allowed, default_path};
+pub use update::Update;
 
 /// What the caller asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,36 +119,41 @@ pub fn resolve(request: &Request<'_>, layout: &Layout) -> Result<Cgroup, Vec<Err
         draft.errors.push(error);
         String::new()
     });
-    let resources = request.resources;
-    if let Some(memory) = resources.and_then(|all| all.memory().as_ref()) {
-        memory::plan(memory, &mut draft);
-    }
-    if let Some(cpu) = resources.and_then(|all| all.cpu().as_ref()) {
-        cpu::plan(cpu, &mut draft);
-    }
-    other::pids(request.pids_limit, request.default_pids_limit, &mut draft);
-    if let Some(io) = resources.and_then(|all| all.block_io().as_ref()) {
-        io::plan(io, &mut draft);
-    }
-    if let Some(limits) = resources.and_then(|all| all.hugepage_limits().as_ref()) {
-        other::hugepages(limits, &mut draft);
-    }
-    if let Some(network) = resources.and_then(|all| all.network().as_ref()) {
-        other::network(network, &mut draft);
-    }
-    if let Some(limits) = resources.and_then(|all| all.rdma().as_ref()) {
-        other::rdma(limits, &mut draft);
-    }
-    let rules = resources.and_then(|all| all.devices().as_deref()).unwrap_or_default();
+    let default = Pids { limit: request.pids_limit, default: request.default_pids_limit };
+    limits(request.resources, default, &mut draft);
+    let rules = request.resources.and_then(|all| all.devices().as_deref()).unwrap_or_default();
     let devices = devices::plan(rules, request.nodes, &mut draft);
-    // Last, because a file named here wins over the field that would write it.
-    if let Some(files) = resources.and_then(|all| all.unified().as_ref()) {
-        other::unified(files, &mut draft);
-    }
     if draft.errors.is_empty() {
         Ok(Cgroup { path, settings: draft.settings, devices, ignored: draft.ignored })
     } else {
         Err(draft.errors)
+    }
+}
+
+/// Everything of `linux.resources` but the devices.
+fn limits(resources: Option<&LinuxResources>, pids: Pids, draft: &mut Draft<'_>) {
+    if let Some(memory) = resources.and_then(|all| all.memory().as_ref()) {
+        memory::plan(memory, draft);
+    }
+    if let Some(cpu) = resources.and_then(|all| all.cpu().as_ref()) {
+        cpu::plan(cpu, draft);
+    }
+    other::pids(pids, draft);
+    if let Some(io) = resources.and_then(|all| all.block_io().as_ref()) {
+        io::plan(io, draft);
+    }
+    if let Some(limits) = resources.and_then(|all| all.hugepage_limits().as_ref()) {
+        other::hugepages(limits, draft);
+    }
+    if let Some(network) = resources.and_then(|all| all.network().as_ref()) {
+        other::network(network, draft);
+    }
+    if let Some(limits) = resources.and_then(|all| all.rdma().as_ref()) {
+        other::rdma(limits, draft);
+    }
+    // Last, because a file named here wins over the field that would write it.
+    if let Some(files) = resources.and_then(|all| all.unified().as_ref()) {
+        other::unified(files, draft);
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Draft, Layout, Setting, Version};
 use crate::error::{Error, Kind};
 
 const PIDS: &str = "linux.resources.pids.limit";
+pub(super) const PIDS_FILE: &str = "pids.max";
 const HUGEPAGES: &str = "linux.resources.hugepageLimits";
 const NETWORK: &str = "linux.resources.network";
 const RDMA: &str = "linux.resources.rdma";
@@ -18,18 +19,27 @@ const UNIFIED: &str = "linux.resources.unified";
 /// runtime's to do.
 const CORE_LIMITS: [&str; 3] = ["cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure"];
 
+/// How many processes there may be.
+#[derive(Clone, Copy)]
+pub(super) struct Pids {
+    /// As the configuration says.
+    pub limit: Option<i64>,
+    /// Where it says nothing.
+    pub default: Option<i64>,
+}
+
 /// −1 is "no limit" (runtime-spec 1.3). 0 and 1 stop every fork alike, but only 1 lets the first process in.
-pub(super) fn pids(limit: Option<i64>, default: Option<i64>, draft: &mut Draft<'_>) {
+pub(super) fn pids(Pids { limit, default }: Pids, draft: &mut Draft<'_>) {
     let value = |limit: i64| if limit < 0 { "max".to_owned() } else { limit.max(1).to_string() };
     match (limit, default) {
         // What a fresh cgroup has anyway needs no controller.
         (Some(..0), _) if draft.layout.version_of("pids").is_none() => {}
-        (Some(limit), _) => draft.set("pids", "pids.max", value(limit), PIDS),
+        (Some(limit), _) => draft.set("pids", PIDS_FILE, value(limit), PIDS),
         (None, Some(_)) if draft.layout.version_of("pids").is_none() => {
             draft.ignore(PIDS, "the default process limit has no effect: this host has no pids controller");
         }
         (None, Some(limit)) => {
-            let mut setting = Setting::new("pids", "pids.max", value(limit), PIDS);
+            let mut setting = Setting::new("pids", PIDS_FILE, value(limit), PIDS);
             setting.at = None;
             draft.push(setting);
         }
@@ -39,9 +49,9 @@ pub(super) fn pids(limit: Option<i64>, default: Option<i64>, draft: &mut Draft<'
 
 /// Reservations where the kernel counts them (Linux 5.7), and use in any case.
 pub(super) fn hugepages(limits: &[LinuxHugepageLimit], draft: &mut Draft<'_>) {
-    let suffix = match draft.version_of("hugetlb") {
-        Version::V1 => "limit_in_bytes",
-        Version::V2 => "max",
+    let (suffix, unlimited) = match draft.version_of("hugetlb") {
+        Version::V1 => ("limit_in_bytes", "-1"),
+        Version::V2 => ("max", "max"),
     };
     for (i, limit) in limits.iter().enumerate() {
         let at = format!("{HUGEPAGES}[{i}]");
@@ -55,9 +65,22 @@ pub(super) fn hugepages(limits: &[LinuxHugepageLimit], draft: &mut Draft<'_>) {
             );
             continue;
         }
+        let value = match limit.limit() {
+            // Unsigned in the specification; loading has made the largest numbers this one.
+            i64::MAX => unlimited.to_owned(),
+            bytes @ 0.. => bytes.to_string(),
+            bytes => {
+                draft.invalid(
+                    "cannot limit huge pages",
+                    &format!("{at}.limit"),
+                    format!("{bytes} is negative"),
+                );
+                continue;
+            }
+        };
         let file = format!("hugetlb.{size}.rsvd.{suffix}");
-        draft.push(Setting::new("hugetlb", &file, limit.limit(), &at).or_skip());
-        draft.set("hugetlb", &format!("hugetlb.{size}.{suffix}"), limit.limit(), &at);
+        draft.push(Setting::new("hugetlb", &file, &value, &at).or_skip());
+        draft.set("hugetlb", &format!("hugetlb.{size}.{suffix}"), &value, &at);
     }
 }
 
@@ -89,16 +112,19 @@ pub(super) fn network(network: &LinuxNetwork, draft: &mut Draft<'_>) {
 pub(super) fn rdma(limits: &HashMap<String, LinuxRdma>, draft: &mut Draft<'_>) {
     let mut devices: Vec<_> = limits.iter().collect();
     devices.sort_by_key(|(name, _)| *name);
-    let max = |limit: Option<u32>| limit.map_or("max".to_owned(), |limit| limit.to_string());
     for (name, limit) in devices {
         let at = format!("{RDMA}.{name}");
         if !is_word(name) {
             draft.invalid("cannot limit RDMA", &at, format!("{name:?} is no device name"));
             continue;
         }
-        let line =
-            format!("{name} hca_handle={} hca_object={}", max(limit.hca_handles()), max(limit.hca_objects()));
-        draft.set("rdma", "rdma.max", line, &at);
+        let handles = limit.hca_handles().map(|limit| format!(" hca_handle={limit}"));
+        let objects = limit.hca_objects().map(|limit| format!(" hca_object={limit}"));
+        let limits: String = handles.into_iter().chain(objects).collect();
+        match limits.is_empty() {
+            true => draft.invalid("cannot limit RDMA", &at, "it has neither hcaHandles nor hcaObjects"),
+            false => draft.set("rdma", "rdma.max", format!("{name}{limits}"), &at),
+        }
     }
 }
 

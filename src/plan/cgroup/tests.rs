@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::Kind;
 
-const V1: [&str; 12] = [
+pub(super) const V1: [&str; 12] = [
     "cpu",
     "cpuset",
     "memory",
@@ -17,9 +17,9 @@ const V1: [&str; 12] = [
     "freezer",
     "name=systemd",
 ];
-const V2: [&str; 7] = ["cpu", "cpuset", "memory", "pids", "io", "hugetlb", "rdma"];
+pub(super) const V2: [&str; 7] = ["cpu", "cpuset", "memory", "pids", "io", "hugetlb", "rdma"];
 
-fn v1(controllers: &[&str]) -> Layout {
+pub(super) fn v1(controllers: &[&str]) -> Layout {
     let hierarchy = |name: &&str| Hierarchy {
         controllers: vec![(*name).to_owned()],
         dir: format!("/sys/fs/cgroup/{}", name.trim_start_matches("name=")),
@@ -31,7 +31,7 @@ fn unified(controllers: &[&str], dir: &str) -> Unified {
     Unified { controllers: controllers.iter().map(|name| (*name).to_owned()).collect(), dir: dir.to_owned() }
 }
 
-fn v2(controllers: &[&str]) -> Layout {
+pub(super) fn v2(controllers: &[&str]) -> Layout {
     Layout::V2 { unified: unified(controllers, "/sys/fs/cgroup") }
 }
 
@@ -106,7 +106,7 @@ fn what_an_engine_sends_becomes_v2_writes() {
                      "throttleReadBpsDevice": [{ "major": 8, "minor": 0, "rate": 1_048_576 }],
                      "throttleWriteIOPSDevice": [{ "major": 8, "minor": 0, "rate": 0 }] },
         "hugepageLimits": [{ "pageSize": "2MB", "limit": 4_194_304 }],
-        "rdma": { "mlx5_1": { "hcaHandles": 3 } },
+        "rdma": { "mlx5_1": { "hcaHandles": 3 }, "mlx5_2": { "hcaHandles": 0, "hcaObjects": 9 } },
         "unified": { "memory.high": "60000000", "cgroup.max.depth": "4", "io.max": "8:16 rbps=1\n8:32 rbps=2" }
     );
     assert_eq!(
@@ -125,7 +125,8 @@ fn what_an_engine_sends_becomes_v2_writes() {
             "io.bfq.weight=8:0 10",
             "hugetlb.2MB.rsvd.max=4194304",
             "hugetlb.2MB.max=4194304",
-            "rdma.max=mlx5_1 hca_handle=3 hca_object=max",
+            "rdma.max=mlx5_1 hca_handle=3",
+            "rdma.max=mlx5_2 hca_handle=0 hca_object=9",
             "cgroup.max.depth=4",
             "io.max=8:16 rbps=1",
             "io.max=8:32 rbps=2",
@@ -152,6 +153,12 @@ fn no_limit_and_not_set_are_two_things() {
     for layout in [v1(&V1), v2(&V2), v1(&[]), v2(&[])] {
         assert_eq!(writes(unset(), &layout), [""; 0]);
     }
+    let pages = || json!("hugepageLimits": [{ "pageSize": "1GB", "limit": i64::MAX }], "memory": { "swappiness": u64::MAX });
+    assert_eq!(
+        writes(pages(), &v1(&V1)),
+        ["hugetlb.1GB.rsvd.limit_in_bytes=-1", "hugetlb.1GB.limit_in_bytes=-1"]
+    );
+    assert_eq!(writes(pages(), &v2(&V2)), ["hugetlb.1GB.rsvd.max=max", "hugetlb.1GB.max=max"]);
 }
 
 #[test]
@@ -210,6 +217,10 @@ fn values_that_cannot_be_meant_are_refused_by_field() {
         (json!("blockIO": { "weight": 9 }), "blockIO.weight"),
         (json!("hugepageLimits": [{ "pageSize": "../2MB", "limit": 1 }]), "hugepageLimits[0].pageSize"),
         (json!("rdma": { "a b": {} }), "rdma.a b"),
+        (json!("rdma": { "mlx5_1": {} }), "rdma.mlx5_1"),
+        (json!("cpu": { "idle": 2 }), "cpu.idle"),
+        (json!("hugepageLimits": [{ "pageSize": "2MB", "limit": -1 }]), "hugepageLimits[0].limit"),
+        (json!("network": { "classID": 5 }), "network.classID"),
         (json!("unified": { "../memory.max": "1" }), "unified.../memory.max"),
         (json!("unified": { "cgroup.procs": "1" }), "unified.cgroup.procs"),
         (json!("unified": { "cgroup.kill": "1" }), "unified.cgroup.kill"),
@@ -239,6 +250,9 @@ fn what_has_no_effect_is_listed() {
         ["disableOOMKiller", "kernel", "kernelTCP", "leafWeight", "swappiness", "useHierarchy"]
     );
     assert!(cgroup.settings.is_empty());
+    let leaves = json!("blockIO": { "leafWeight": 10, "weightDevice": [{ "major": 8, "minor": 0, "leafWeight": 20 }] });
+    let cgroup = plan(leaves, &v1(&V1)).expect("a plan");
+    assert_eq!((cgroup.ignored.len(), cgroup.settings.len()), (2, 0));
 }
 
 #[test]

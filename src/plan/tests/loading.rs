@@ -191,3 +191,33 @@ fn the_process_of_an_exec_is_read_alike() {
     fs::write(&file, json!({ "args": ["id"], "cwd": "/", "user": { "gid": -1 } }).to_string()).unwrap();
     assert_eq!(oci::load_process(&file).unwrap_err().at.as_deref(), Some("process.user.gid"));
 }
+
+#[test]
+fn the_resources_of_an_update_are_read_alike() {
+    let read = |value: serde_json::Value| oci::resources(value);
+    let resources = read(json!({
+        "pids": {}, "cpu": { "quota": -1 }, "speed": 3,
+        "hugepageLimits": [{ "pageSize": "2MB", "limit": u64::MAX }],
+    }))
+    .expect("what the specification allows");
+    assert_eq!((resources.pids_limit, resources.unknown), (None, vec!["linux.resources.speed".to_owned()]));
+    let limit = resources.typed.hugepage_limits().as_ref().map(|limits| limits[0].limit());
+    assert_eq!(limit, Some(i64::MAX), "no limit");
+    for (limit, read_as) in [(0, None), (-1, Some(-1)), (7, Some(7))] {
+        let resources = read(json!({ "pids": { "limit": limit } })).expect("a limit");
+        assert_eq!(resources.pids_limit, read_as);
+    }
+    let error = read(json!({ "memory": { "limit": "much" } })).expect_err("no number");
+    assert!(
+        error.to_string().starts_with("cannot use the resources: linux.resources.memory.limit: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_limit_on_huge_pages_may_be_the_largest_number() {
+    let limits = json!([{ "pageSize": "2MB", "limit": u64::MAX }]);
+    let config = with(good(), "/linux/resources", json!({ "pids": {}, "hugepageLimits": limits }));
+    let config = oci::parse(&config.to_string()).expect("what the specification allows");
+    assert_eq!(config.pids_limit, None);
+}

@@ -1,0 +1,58 @@
+//! `update`: other limits for a container that has a process.
+
+use super::confirm;
+use super::status::{Found, Status};
+use crate::cgroup::{self, Dirs};
+use crate::error::{Error, Kind, Result};
+use crate::oci::Resources;
+use crate::plan::{Change, Plan};
+
+/// Changes the limits of a container that was found and locked: those that are given, and no others. All of them
+/// are in force afterwards, in the stored plan and in the receipt, or none is. Returns what has no effect, or
+/// takes a default of ours away; it is in the stored plan, too.
+///
+/// # Errors
+/// `WrongState` for a container without a process, `Unsupported` for one without a cgroup or a limit that this
+/// host does not have; else why the kernel refuses.
+pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
+    let what = format!("cannot update container {}", found.dir.id());
+    if !matches!(found.status, Status::Created | Status::Running | Status::Paused) {
+        let why = format!("container not running: it is {}", found.status);
+        return Err(Error::new(Kind::WrongState, what, why));
+    }
+    let mut plan: Plan = found.dir.fetch("plan.json")?;
+    if found.record.cgroup.is_empty() {
+        let why = "it has no cgroup of its own, because its owner could make none";
+        return Err(Error::new(Kind::Unsupported, what, why));
+    }
+    let layout = cgroup::detect()?;
+    let update = plan.cgroup.update(&resources.typed, resources.pids_limit, &layout).map_err(|errors| {
+        let errors = errors.into_iter().map(Error::of_another_file).collect();
+        Error::all(&what, errors).unwrap_or_else(|| Error::new(Kind::Failed, &what, ""))
+    })?;
+    let dirs = Dirs::open(&found.record.cgroup, &layout)?;
+    let before = cgroup::update(&dirs, &update.writes, &layout).map_err(Error::of_another_file)?;
+    plan.cgroup = update.cgroup;
+    let unknown = resources.unknown.iter().map(|field| Change {
+        at: field.clone(),
+        what: "is not known to this version, and has no effect".to_owned(),
+    });
+    let notes =
+        update.notes.into_iter().map(|note| Change { at: note.at, what: format!("update: {}", note.why) });
+    let notes: Vec<Change> = unknown.chain(notes).collect();
+    let new = notes.iter().filter(|note| !plan.changes.contains(note)).cloned().collect::<Vec<_>>();
+    plan.changes.extend(new);
+    store(found, &plan, &dirs).map_err(|error| match cgroup::restore(&dirs, &before) {
+        Ok(()) => error,
+        Err(second) => error.and_then(second),
+    })?;
+    Ok(notes)
+}
+
+/// Only what the kernel says is in the receipt, of the limits that were there before as well.
+fn store(found: &Found, plan: &Plan, dirs: &Dirs) -> Result<()> {
+    let mut receipt = found.dir.fetch("receipt.json")?;
+    confirm::limits(plan, dirs, &mut receipt);
+    found.dir.replace("plan.json", plan)?;
+    found.dir.replace("receipt.json", &receipt)
+}
