@@ -29,6 +29,7 @@ mod lifecycle;
 mod namespaces;
 mod peers;
 mod pod;
+mod precedence;
 mod propagation;
 mod rootfs;
 mod rootless;

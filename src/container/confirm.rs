@@ -7,6 +7,8 @@ use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::spawn::Child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
+use crate::plan::intel_rdt::IntelRdt;
+use crate::resctrl::Resctrl;
 
 /// What the receipt says of a filter that is loaded with the program.
 pub(super) const PENDING: &str = "when the program starts";
@@ -46,6 +48,14 @@ pub(super) fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
         true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
         false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
     }
+}
+
+/// Puts the container into its resctrl group, whose children all are in it then.
+pub(super) fn resctrl(plan: &IntelRdt, pid: i32, receipt: &mut Receipt) -> Result<()> {
+    let resctrl = Resctrl::find()?;
+    resctrl.join(plan, pid)?;
+    receipt.add("intelRdt", State::Enforced, resctrl.confirm(plan, pid)?);
+    Ok(())
 }
 
 /// A namespace that should be new must not be ours.

@@ -15,7 +15,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send
 
 use super::executable::OwnExecutable;
 use super::init::NAME;
+use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
+use super::precedence::{Borrowed, Precedence};
 use super::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Namespaces;
@@ -67,10 +69,22 @@ pub fn spawn(
     request: Request<'_>,
     environment_made: &mut dyn FnMut(i32) -> Result<()>,
 ) -> Result<(Child, Receipt)> {
-    let child = start_child(&request)?;
+    let workload = request.task.workload();
+    let precedence = Precedence::of(workload);
+    let cpus = Borrowed::cpus(workload)?;
+    let child = start_child(&request);
+    cpus.give_back()?;
+    let child = child?;
     child.greet()?;
+    let moved = match &request.task {
+        Task::Create(plan) => net_devices::move_in(&plan.net_devices, child.pid)?,
+        Task::Exec(..) => Vec::new(),
+    };
     child.send_order(request)?;
-    child.await_ready(environment_made)
+    let (child, mut receipt) = child.await_ready(environment_made)?;
+    net_devices::note(&moved, &mut receipt);
+    precedence.give(child.pid, &mut receipt)?;
+    Ok((child, receipt))
 }
 
 fn start_child(request: &Request<'_>) -> Result<Child> {

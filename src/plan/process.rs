@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain, PosixRlimit, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
 use super::caps::{self, CapabilityMasks};
 use super::landlock::{self, Landlock};
+use super::memory_policy::{self, MemoryPolicy};
 use super::mounts::{Mount, Rootfs};
 use super::namespaces::Namespaces;
+use super::scheduling::{self, CpuAffinity, IoPriority, Scheduler};
 use super::seccomp::{Arch, Filter};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
@@ -38,6 +40,21 @@ pub struct Workload {
     /// Score for the out-of-memory killer, −1000 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
+    /// Who gets the CPU first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<Scheduler>,
+    /// Who gets the disk first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_priority: Option<IoPriority>,
+    /// The CPUs of an exec; a container's own process has none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_affinity: Option<CpuAffinity>,
+    /// Where its memory is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_policy: Option<MemoryPolicy>,
+    /// The kernel's number of the execution domain (`personality(2)`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality: Option<u32>,
     /// A session keyring of its own.
     pub new_keyring: bool,
     /// Landlock rules.
@@ -116,11 +133,54 @@ pub(super) fn container(
     workload.capabilities = caps::resolve(input, caps::asked(process.capabilities().as_ref()), notes);
     workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);
     workload.seccomp = seccomp(input, notes);
+    let linux = input.config.linux().as_ref();
+    workload.memory_policy = linux
+        .and_then(|linux| linux.memory_policy().as_ref())
+        .map(|policy| memory_policy::resolve(policy, &mut notes.refusals));
+    workload.personality =
+        linux.and_then(|linux| linux.personality().as_ref()).map(|it| personality(it, notes));
     security_labels(input, &workload, notes);
     if input.level >= Level::Baseline {
         tighten(&mut workload, notes);
     }
+    if input.level == Level::Strict {
+        give_up_precedence(&mut workload, notes);
+    }
+    if let Some(scheduler) = workload.scheduler.as_ref().filter(|it| it.nice != 0 && !it.is_nice()) {
+        let what = format!("{} has no effect with {}", scheduler.nice, scheduler.name);
+        notes.change("process.scheduler.nice", what);
+    }
     workload
+}
+
+/// A process that nobody trusts does not come before the host's own.
+fn give_up_precedence(workload: &mut Workload, notes: &mut Notes) {
+    if let Some(scheduler) = workload.scheduler.take_if(|scheduler| scheduler.exceeds(None)) {
+        let what =
+            format!("{} not given at level strict: it comes before the host's processes", scheduler.name);
+        notes.change("process.scheduler", what);
+    }
+    if let Some(priority) = workload.io_priority.take_if(|priority| priority.is_realtime()) {
+        let what =
+            format!("{} not given at level strict: it comes before the host's processes", priority.name);
+        notes.change("process.ioPriority", what);
+    }
+}
+
+/// The domains of `personality(2)` that the specification has; of flags it has none.
+fn personality(asked: &LinuxPersonality, notes: &mut Notes) -> u32 {
+    for (i, flag) in asked.flags().iter().flatten().enumerate() {
+        let why = "version 1.3.0 of the specification has no flag, for some make attacks easier";
+        notes.refusals.push(
+            Error::new(Kind::Unsupported, format!("cannot set the personality flag {flag:?}"), why)
+                .at(format!("linux.personality.flags[{i}]"))
+                .fix("remove it"),
+        );
+    }
+    match asked.domain() {
+        LinuxPersonalityDomain::PerLinux => 0,
+        LinuxPersonalityDomain::PerLinux32 => 8,
+    }
 }
 
 fn tighten(workload: &mut Workload, notes: &mut Notes) {
@@ -235,7 +295,18 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
         let what = format!("{score} is no score for the out-of-memory killer");
         invalid("oomScoreAdj".to_owned(), what, "use a number from -1000 to 1000");
     }
+    let terminal = process.terminal().unwrap_or(false).then(|| terminal(process, at, &mut errors));
     let rlimits = rlimits(process.rlimits().as_deref().unwrap_or_default(), at, &mut errors);
+    let scheduler = process
+        .scheduler()
+        .as_ref()
+        .map(|it| scheduling::scheduler(it, &format!("{at}.scheduler"), &mut errors));
+    let io_priority =
+        process.io_priority().map(|it| scheduling::io_priority(it, &format!("{at}.ioPriority"), &mut errors));
+    let cpu_affinity = process
+        .exec_cpu_affinity()
+        .as_ref()
+        .map(|it| scheduling::cpu_affinity(it, &format!("{at}.execCPUAffinity"), &mut errors));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -243,11 +314,7 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
         args,
         env,
         cwd,
-        terminal: process.terminal().unwrap_or(false).then(|| {
-            let size = process.console_size().unwrap_or_default();
-            let clamp = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
-            Terminal { height: clamp(size.height()), width: clamp(size.width()) }
-        }),
+        terminal,
         user: User {
             uid: user.uid(),
             gid: user.gid(),
@@ -258,10 +325,30 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         rlimits,
         oom_score_adj: process.oom_score_adj(),
+        scheduler,
+        io_priority,
+        cpu_affinity,
         apparmor_profile: process.apparmor_profile().clone().filter(|label| !label.is_empty()),
         selinux_label: process.selinux_label().clone().filter(|label| !label.is_empty()),
         ..Workload::default()
     })
+}
+
+/// Its size is ignored without a terminal, as the specification wants it.
+fn terminal(process: &Process, at: &str, errors: &mut Vec<Error>) -> Terminal {
+    let size = process.console_size().unwrap_or_default();
+    let mut cells = |field: &str, value: u64| {
+        u16::try_from(value).unwrap_or_else(|_| {
+            let what = format!("a terminal of {value} rows or columns");
+            errors.push(
+                Error::new(Kind::Invalid, what, "")
+                    .at(format!("{at}.consoleSize.{field}"))
+                    .fix("use a number up to 65535"),
+            );
+            0
+        })
+    };
+    Terminal { height: cells("height", size.height()), width: cells("width", size.width()) }
 }
 
 fn rlimits(list: &[PosixRlimit], at: &str, errors: &mut Vec<Error>) -> Vec<Rlimit> {
