@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::delete::resctrl_gone;
+use super::joined;
 use super::process::identify;
 use super::start_socket;
 use super::state::{Record, StateDir};
@@ -23,7 +24,6 @@ use crate::plan::cgroup::Layout;
 use crate::plan::hooks::Point;
 use crate::plan::intel_rdt::IntelRdt;
 use crate::plan::mounts::{Idmap, Source};
-use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Device, Plan};
 use crate::resctrl::Resctrl;
 use crate::sys::mount::{clone_private, clone_tree, set_idmap};
@@ -223,7 +223,7 @@ fn build(
     }
     let request = Request {
         namespaces: &plan.namespaces,
-        join: open_joined(&plan, host)?,
+        join: joined::open(&plan, host)?,
         cgroup: into_cgroup,
         oom_score_adj: plan.workload.oom_score_adj,
         preserve_fds: plan.workload.preserve_fds,
@@ -365,22 +365,6 @@ fn device_node(device: &Device) -> Result<OwnedFd> {
         return Err(Error::new(Kind::Invalid, what(), why));
     }
     clone_private(&node, Path::new(""), false).context(what)
-}
-
-/// The host's namespaces are joined with the host's rights, so a user namespace comes last; for an ordinary
-/// caller, who only has rights inside it, first.
-fn open_joined(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
-    let mut join = Vec::new();
-    for joined in &plan.namespaces.join {
-        let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
-        let file = std::fs::File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
-        crate::sys::process::check_namespace(&file, joined.kind.flag()).context(what).map_err(|error| {
-            error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file()))
-        })?;
-        join.push((joined.kind, OwnedFd::from(file)));
-    }
-    join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == host.is_privileged());
-    Ok(join)
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

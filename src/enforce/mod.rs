@@ -6,6 +6,7 @@
 //! never be confined less. The order of the slices is the design; each step says what must come before it.
 
 mod executable;
+mod explain;
 pub mod hook;
 pub mod init;
 mod net_devices;

@@ -142,32 +142,46 @@ impl Socket {
                 received => received?,
             };
             let mut rest = buffer.get(..count).unwrap_or_default();
-            while let Some((kind, flags, sequence, body, next)) = split(rest) {
-                rest = next;
-                if sequence != self.sequence {
+            while let Some(message) = Message::first(rest) {
+                rest = message.rest;
+                if message.sequence != self.sequence {
                     continue;
                 }
-                consistent &= flags & DUMP_INTERRUPTED == 0;
-                match kind {
-                    NLMSG_ERROR => match number(body).unwrap_or(0).cast_signed() {
+                consistent &= message.flags & DUMP_INTERRUPTED == 0;
+                match message.kind {
+                    NLMSG_ERROR => match number(message.body).unwrap_or(0).cast_signed() {
                         0 => return Ok(consistent.then_some(answers)),
                         errno => return Err(Errno::from_raw_os_error(-errno)),
                     },
                     NLMSG_DONE => return Ok(consistent.then_some(answers)),
-                    _ => answers.push(Answer(body.to_vec())),
+                    _ => answers.push(Answer(message.body.to_vec())),
                 }
             }
         }
     }
 }
 
-/// Kind, flags, sequence number and body of the first message, and what comes after it.
-fn split(bytes: &[u8]) -> Option<(u16, u16, u32, &[u8], &[u8])> {
-    let length = number(bytes)? as usize;
-    let (kind, flags) = (half(bytes.get(4..)?)?, half(bytes.get(6..)?)?);
-    let sequence = number(bytes.get(8..)?)?;
-    let body = bytes.get(HEADER..length)?;
-    Some((kind, flags, sequence, body, bytes.get(aligned(length)..).unwrap_or_default()))
+/// The first message of what was received.
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: &'a [u8],
+    /// What comes after it.
+    rest: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    fn first(bytes: &'a [u8]) -> Option<Self> {
+        let length = number(bytes)? as usize;
+        Some(Self {
+            kind: half(bytes.get(4..)?)?,
+            flags: half(bytes.get(6..)?)?,
+            sequence: number(bytes.get(8..)?)?,
+            body: bytes.get(HEADER..length)?,
+            rest: bytes.get(aligned(length)..).unwrap_or_default(),
+        })
+    }
 }
 
 fn aligned(length: usize) -> usize {
@@ -193,7 +207,7 @@ mod tests {
             .with(28, &[1, 0, 0, 0])
             .bytes(9);
         assert_eq!(bytes.len() % 4, 0);
-        let (kind, flags, sequence, body, rest) = split(&bytes).unwrap();
+        let Message { kind, flags, sequence, body, rest } = Message::first(&bytes).unwrap();
         assert_eq!(
             (kind, flags, sequence, rest.len()),
             (RTM_NEWLINK, CREATE_OR_REPLACE | REQUEST | ACK, 9, 0)
@@ -207,7 +221,7 @@ mod tests {
     fn a_torn_message_is_no_message() {
         let bytes = Request::link(RTM_GETLINK, DUMP, 0, false).with(3, b"eth0\0").bytes(1);
         for end in 0..bytes.len() {
-            assert!(split(&bytes[..end]).is_none_or(|(_, _, _, body, _)| body.len() < end));
+            assert!(Message::first(&bytes[..end]).is_none(), "{end} bytes");
         }
         assert!(Answer(vec![5, 0]).attributes(0).is_empty());
         assert!(Answer(vec![0, 0, 1, 0]).attributes(0).is_empty(), "a length of 0 does not go on for ever");

@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use super::executable::OwnExecutable;
+use super::explain::{explain_clone, explain_gap};
 use super::init::NAME;
 use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
@@ -179,25 +180,6 @@ fn time_offsets(namespaces: &Namespaces) -> Option<CString> {
     Some(CString::new(lines.join("\n")).unwrap_or_default())
 }
 
-fn explain_clone(error: Error) -> Error {
-    let fix = [
-        ("No space left", "too many or too deeply nested namespaces: see the limits in /proc/sys/user"),
-        (
-            "Resource temporarily unavailable",
-            "a process limit is reached: see ulimit -u and the parent cgroup's pids.max",
-        ),
-        ("Operation not permitted", "run as root, or with a user namespace in linux.namespaces"),
-        (
-            "Resource busy",
-            "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath",
-        ),
-    ];
-    match fix.into_iter().find(|(text, _)| error.why.contains(text)) {
-        Some((_, fix)) => error.fix(fix),
-        None => error,
-    }
-}
-
 impl Child {
     /// Its process id in our pid namespace.
     pub fn pid(&self) -> i32 {
@@ -213,7 +195,10 @@ impl Child {
     fn second(self) -> Result<Child> {
         let next = || {
             self.await_report()?;
-            self.report()?.pid().context(|| "cannot start the container's init".to_owned())
+            self.report()?
+                .pid()
+                .context(|| "cannot start the container's init".to_owned())
+                .map_err(explain_gap)
         };
         // The second one's greeting, all zeroes, may come before the first one's word about it.
         let first = next()?;

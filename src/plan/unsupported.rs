@@ -6,12 +6,10 @@ use crate::error::{Error, Kind};
 
 pub(super) fn refusals(config: &Spec) -> Vec<Error> {
     let linux = config.linux().as_ref();
-    let fields = [
-        (
-            "linux.mountLabel",
-            linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-        ),
-    ];
+    let fields = [(
+        "linux.mountLabel",
+        linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+    )];
     fields
         .into_iter()
         .filter(|(_, present)| *present)

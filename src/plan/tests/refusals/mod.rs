@@ -281,15 +281,13 @@ fn hooks() {
 
 #[test]
 fn fields_that_this_version_does_not_have_are_refused_by_name() {
-    check([
-        (
-            "/linux/mountLabel",
-            json!("system_u:object_r:container_file_t:s0"),
-            "linux.mountLabel",
-            Unsupported,
-            "is not supported",
-        ),
-    ]);
+    check([(
+        "/linux/mountLabel",
+        json!("system_u:object_r:container_file_t:s0"),
+        "linux.mountLabel",
+        Unsupported,
+        "is not supported",
+    )]);
     let empty = with(good(), "/hooks", json!({ "prestart": [], "poststop": [] }));
     assert!(plan(&empty.to_string(), Level::Oci, &root(v2(), 7)).is_ok(), "no hook at all");
 }
