@@ -322,3 +322,26 @@ fn what_this_kernel_cannot_schedule_is_refused_by_field() {
     assert_eq!(output.code, 125, "{output}");
     assert!(output.stderr.contains("process.scheduler"), "{output}");
 }
+
+#[test]
+fn flags_that_keep_or_clamp_are_in_force_or_refused_with_the_kernels_option() {
+    skip_unless!(is_root(), "needs root");
+    let scheduler = |flag: &str| json!({ "policy": "SCHED_BATCH", "nice": 3, "flags": [flag] });
+    let stat = |flag| seen("oci", |config| config["process"]["scheduler"] = scheduler(flag))["stat"].clone();
+    assert_eq!(stat("SCHED_FLAG_KEEP_POLICY")["policy"], 0);
+    assert_eq!(stat("SCHED_FLAG_KEEP_PARAMS")["nice"], 0);
+    for flag in ["SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"] {
+        let bundle = Bundle::probe(&["precedence"]).edit(|config| {
+            config["process"]["scheduler"] = scheduler(flag);
+        });
+        let output = Runtime::sandrun().run(&bundle);
+        // Which of the two it is, the kernel was built for.
+        match output.code {
+            0 => assert_eq!(output.json()["stat"]["policy"], 3),
+            _ => assert!(
+                output.stderr.contains("process.scheduler") && output.stderr.contains("CONFIG_UCLAMP_TASK"),
+                "{output}"
+            ),
+        }
+    }
+}
