@@ -10,7 +10,8 @@ use super::receipt::{Receipt, State};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
 use crate::plan::scheduling::{CpuAffinity, IoPriority, Scheduler};
-use crate::sys::{Syscall, schedule};
+use crate::sys::Syscall;
+use crate::sys::schedule::{self, SchedAttr};
 
 /// The caller's CPUs, while it makes a child on others.
 pub struct Borrowed(Option<CpuSet>);
@@ -70,8 +71,8 @@ impl Precedence {
             set_affinity(Pid::from_raw(pid), last, "final")?;
         }
         if let Some(scheduler) = &self.scheduler {
-            give_scheduler(scheduler, pid).map_err(|error| error.at("process.scheduler"))?;
-            receipt.add("scheduler", State::Enforced, describe(scheduler));
+            let found = give_scheduler(scheduler, pid).map_err(|error| error.at("process.scheduler"))?;
+            receipt.add("scheduler", State::Enforced, describe(scheduler, &found));
         }
         if let Some(priority) = &self.io_priority {
             give_io_priority(priority, pid).map_err(|error| error.at("process.ioPriority"))?;
@@ -100,9 +101,9 @@ const KEEP_PARAMS: u64 = 0x10;
 /// The flags that `sched_getattr(2)` tells.
 const TOLD: u64 = 0x07;
 
-fn give_scheduler(asked: &Scheduler, pid: i32) -> Result<()> {
+fn give_scheduler(asked: &Scheduler, pid: i32) -> Result<SchedAttr> {
     let what = || format!("cannot schedule the process by {}", asked.name);
-    let planned = schedule::SchedAttr {
+    let planned = SchedAttr {
         policy: asked.policy,
         flags: asked.flags,
         nice: asked.nice,
@@ -119,12 +120,13 @@ fn give_scheduler(asked: &Scheduler, pid: i32) -> Result<()> {
     let nice = if asked.is_nice() { planned.nice } else { found.nice };
     let deadlines = [planned.runtime, planned.deadline, period];
     let keeps = |flag: u64| asked.flags & flag != 0;
-    let policy = keeps(KEEP_POLICY) || found.policy == planned.policy;
+    // To the kernel the policy is one of the parameters.
+    let policy = keeps(KEEP_POLICY | KEEP_PARAMS) || found.policy == planned.policy;
     let parameters = keeps(KEEP_PARAMS)
         || (found.nice == nice && found.priority == planned.priority)
             && (planned.runtime == 0 || [found.runtime, found.deadline, found.period] == deadlines);
     if policy && parameters && found.flags & TOLD == planned.flags & TOLD {
-        return Ok(());
+        return Ok(found);
     }
     Err(Error::new(Kind::Failed, what(), format!("planned {planned:?}, but the kernel says {found:?}")))
 }
@@ -144,12 +146,15 @@ fn explain(error: Error) -> Error {
     }
 }
 
-fn describe(scheduler: &Scheduler) -> String {
-    let Scheduler { name, nice, priority, runtime, deadline, .. } = scheduler;
-    match (scheduler.is_realtime(), *runtime) {
-        (true, 0) => format!("{name}, priority {priority}"),
-        (true, _) => format!("{name}, {runtime} of {deadline} ns"),
-        (false, _) if scheduler.is_nice() => format!("{name}, nice {nice}"),
+fn describe(asked: &Scheduler, found: &SchedAttr) -> String {
+    let name = &asked.name;
+    if asked.flags & (KEEP_POLICY | KEEP_PARAMS) != 0 {
+        return format!("policy {}, nice {}, priority {}", found.policy, found.nice, found.priority);
+    }
+    match (asked.is_realtime(), asked.runtime) {
+        (true, 0) => format!("{name}, priority {}", found.priority),
+        (true, _) => format!("{name}, {} of {} ns", found.runtime, found.period),
+        (false, _) if asked.is_nice() => format!("{name}, nice {}", found.nice),
         (false, _) => name.clone(),
     }
 }
