@@ -203,10 +203,10 @@ fn build(
         record.cgroup.clear();
         dir.replace("plan.json", &plan)?;
     }
-    if let Some(rdt) = &plan.intel_rdt {
+    if let Some(group) = &plan.intel_rdt {
         made.resctrl = true;
-        let group = Resctrl::find().and_then(|resctrl| resctrl.make(rdt));
-        group.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
+        let result = Resctrl::find().and_then(|resctrl| resctrl.make(group));
+        result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
     }
     let mut descriptors = open_host_objects(&plan, host)?;
     let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
@@ -238,19 +238,8 @@ fn build(
         hooks::run(record, Point::CreateRuntime, pid)
     })?;
     record.process = Some(identify(child.pid())?);
-    let mut receipt = Receipt::default();
-    confirm::namespaces(&plan, &child, &mut receipt)?;
-    if let Some((dirs, devices)) = cgroup {
-        confirm::limits(&plan, &dirs, &mut receipt);
-        confirm::devices(devices, &mut receipt);
-    }
-    if let Some(rdt) = &plan.intel_rdt {
-        confirm::resctrl(rdt, child.pid(), &mut receipt)?;
-    }
-    receipt.layers.extend(confirmed.layers);
-    plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
+    let receipt = confirm::all(&plan, &child, cgroup, confirmed)?;
     dir.save(record)?;
-    confirm::expect_filters(&plan, &mut receipt);
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
     }

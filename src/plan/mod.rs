@@ -17,6 +17,7 @@ pub mod memory_policy;
 pub mod mounts;
 pub mod namespaces;
 pub mod net_devices;
+mod personality;
 pub mod process;
 pub mod scheduling;
 pub mod seccomp;

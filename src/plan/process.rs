@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxPersonality, LinuxPersonalityDomain, PosixRlimit, PosixRlimitType, Process};
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
 use super::caps::{self, CapabilityMasks};
@@ -10,6 +10,7 @@ use super::landlock::{self, Landlock};
 use super::memory_policy::{self, MemoryPolicy};
 use super::mounts::{Mount, Rootfs};
 use super::namespaces::Namespaces;
+use super::personality;
 use super::scheduling::{self, CpuAffinity, IoPriority, Scheduler};
 use super::seccomp::{Arch, Filter};
 use super::{Input, Notes};
@@ -138,7 +139,7 @@ pub(super) fn container(
         .and_then(|linux| linux.memory_policy().as_ref())
         .map(|policy| memory_policy::resolve(policy, &mut notes.refusals));
     workload.personality =
-        linux.and_then(|linux| linux.personality().as_ref()).map(|it| personality(it, notes));
+        linux.and_then(|linux| linux.personality().as_ref()).map(|it| personality::resolve(it, notes));
     security_labels(input, &workload, notes);
     if input.level >= Level::Baseline {
         tighten(&mut workload, notes);
@@ -164,22 +165,6 @@ fn give_up_precedence(workload: &mut Workload, notes: &mut Notes) {
         let what =
             format!("{} not given at level strict: it comes before the host's processes", priority.name);
         notes.change("process.ioPriority", what);
-    }
-}
-
-/// The domains of `personality(2)` that the specification has; of flags it has none.
-fn personality(asked: &LinuxPersonality, notes: &mut Notes) -> u32 {
-    for (i, flag) in asked.flags().iter().flatten().enumerate() {
-        let why = "version 1.3.0 of the specification has no flag, for some make attacks easier";
-        notes.refusals.push(
-            Error::new(Kind::Unsupported, format!("cannot set the personality flag {flag:?}"), why)
-                .at(format!("linux.personality.flags[{i}]"))
-                .fix("remove it"),
-        );
-    }
-    match asked.domain() {
-        LinuxPersonalityDomain::PerLinux => 0,
-        LinuxPersonalityDomain::PerLinux32 => 8,
     }
 }
 
@@ -261,59 +246,18 @@ fn security_labels(input: &Input<'_>, workload: &Workload, notes: &mut Notes) {
 /// # Errors
 /// Every field that is not valid.
 pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
-    let mut errors = Vec::new();
-    let args = process.args().clone().unwrap_or_default();
-    let env = process.env().clone().unwrap_or_default();
-    let cwd = process.cwd().to_string_lossy().into_owned();
-    let mut invalid = |field: String, what: String, fix: &str| {
-        errors.push(Error::new(Kind::Invalid, what, "").at(format!("{at}.{field}")).fix(fix));
-    };
-    if args.first().is_none_or(String::is_empty) {
-        invalid("args".to_owned(), "no program to run".to_owned(), "name it in the first element");
-    }
-    if !Path::new(&cwd).is_absolute() {
-        invalid("cwd".to_owned(), format!("working directory {cwd:?} is not absolute"), "start it with /");
-    }
-    if cwd.contains('\0') {
-        invalid("cwd".to_owned(), "text with a NUL byte".to_owned(), "remove it");
-    }
-    for (name, list) in [("args", &args), ("env", &env)] {
-        for (i, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
-            invalid(format!("{name}[{i}]"), "text with a NUL byte".to_owned(), "remove it");
-        }
-    }
-    let user = process.user();
-    for (field, id) in [("uid", user.uid()), ("gid", user.gid())] {
-        if id == u32::MAX {
-            invalid(format!("user.{field}"), "4294967295 is no id".to_owned(), "use a smaller one");
-        }
-    }
-    if let Some(umask) = user.umask().filter(|umask| *umask > 0o777) {
-        invalid("user.umask".to_owned(), format!("{umask} is above 511 (0777)"), "use permission bits only");
-    }
-    if let Some(score) = process.oom_score_adj().filter(|score| !(-1000..=1000).contains(score)) {
-        let what = format!("{score} is no score for the out-of-memory killer");
-        invalid("oomScoreAdj".to_owned(), what, "use a number from -1000 to 1000");
-    }
+    let mut errors = faults(process, at);
     let terminal = process.terminal().unwrap_or(false).then(|| terminal(process, at, &mut errors));
     let rlimits = rlimits(process.rlimits().as_deref().unwrap_or_default(), at, &mut errors);
-    let scheduler = process
-        .scheduler()
-        .as_ref()
-        .map(|it| scheduling::scheduler(it, &format!("{at}.scheduler"), &mut errors));
-    let io_priority =
-        process.io_priority().map(|it| scheduling::io_priority(it, &format!("{at}.ioPriority"), &mut errors));
-    let cpu_affinity = process
-        .exec_cpu_affinity()
-        .as_ref()
-        .map(|it| scheduling::cpu_affinity(it, &format!("{at}.execCPUAffinity"), &mut errors));
+    let (scheduler, io_priority, cpu_affinity) = scheduling::resolve(process, at, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
+    let user = process.user();
     Ok(Workload {
-        args,
-        env,
-        cwd,
+        args: process.args().clone().unwrap_or_default(),
+        env: process.env().clone().unwrap_or_default(),
+        cwd: process.cwd().to_string_lossy().into_owned(),
         terminal,
         user: User {
             uid: user.uid(),
@@ -332,6 +276,45 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
         selinux_label: process.selinux_label().clone().filter(|label| !label.is_empty()),
         ..Workload::default()
     })
+}
+
+/// What no process can be: texts and numbers that the kernel would not take.
+fn faults(process: &Process, at: &str) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let args = process.args().as_deref().unwrap_or_default();
+    let env = process.env().as_deref().unwrap_or_default();
+    let cwd = process.cwd().to_string_lossy();
+    let mut invalid = |field: String, what: String, fix: &str| {
+        errors.push(Error::new(Kind::Invalid, what, "").at(format!("{at}.{field}")).fix(fix));
+    };
+    if args.first().is_none_or(String::is_empty) {
+        invalid("args".to_owned(), "no program to run".to_owned(), "name it in the first element");
+    }
+    if !Path::new(&*cwd).is_absolute() {
+        invalid("cwd".to_owned(), format!("working directory {cwd:?} is not absolute"), "start it with /");
+    }
+    if cwd.contains('\0') {
+        invalid("cwd".to_owned(), "text with a NUL byte".to_owned(), "remove it");
+    }
+    for (name, list) in [("args", args), ("env", env)] {
+        for (i, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
+            invalid(format!("{name}[{i}]"), "text with a NUL byte".to_owned(), "remove it");
+        }
+    }
+    let user = process.user();
+    for (field, id) in [("uid", user.uid()), ("gid", user.gid())] {
+        if id == u32::MAX {
+            invalid(format!("user.{field}"), "4294967295 is no id".to_owned(), "use a smaller one");
+        }
+    }
+    if let Some(umask) = user.umask().filter(|umask| *umask > 0o777) {
+        invalid("user.umask".to_owned(), format!("{umask} is above 511 (0777)"), "use permission bits only");
+    }
+    if let Some(score) = process.oom_score_adj().filter(|score| !(-1000..=1000).contains(score)) {
+        let what = format!("{score} is no score for the out-of-memory killer");
+        invalid("oomScoreAdj".to_owned(), what, "use a number from -1000 to 1000");
+    }
+    errors
 }
 
 /// Its size is ignored without a terminal, as the specification wants it.

@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::list;
 use crate::error::{Error, Kind};
 
+/// What a process asks for, with everything in it that the kernel would not take. `at` is where its JSON is.
+pub(super) fn resolve(
+    process: &oci::Process,
+    at: &str,
+    errors: &mut Vec<Error>,
+) -> (Option<Scheduler>, Option<IoPriority>, Option<CpuAffinity>) {
+    let scheduler = process.scheduler().as_ref().map(|it| scheduler(it, &format!("{at}.scheduler"), errors));
+    let priority = process.io_priority().map(|it| io_priority(it, &format!("{at}.ioPriority"), errors));
+    let affinity = process.exec_cpu_affinity().as_ref();
+    let affinity = affinity.map(|it| cpu_affinity(it, &format!("{at}.execCPUAffinity"), errors));
+    (scheduler, priority, affinity)
+}
+
 /// Attributes for `sched_setattr(2)` (Linux 3.14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scheduler {
@@ -72,8 +85,7 @@ impl Scheduler {
     }
 }
 
-/// What `config.json` says, with everything in it that the kernel would not take.
-pub(super) fn scheduler(asked: &oci::Scheduler, at: &str, errors: &mut Vec<Error>) -> Scheduler {
+fn scheduler(asked: &oci::Scheduler, at: &str, errors: &mut Vec<Error>) -> Scheduler {
     let flags = asked.flags().iter().flatten().fold(0, |flags, flag| flags | flag_bit(*flag));
     let scheduler = Scheduler {
         name: asked.policy().to_string(),
@@ -182,7 +194,7 @@ impl IoPriority {
     }
 }
 
-pub(super) fn io_priority(asked: LinuxIOPriority, at: &str, errors: &mut Vec<Error>) -> IoPriority {
+fn io_priority(asked: LinuxIOPriority, at: &str, errors: &mut Vec<Error>) -> IoPriority {
     let level = u32::try_from(asked.priority()).unwrap_or(u32::MAX);
     if level > 7 {
         let what = format!("{} is no I/O priority", asked.priority());
@@ -214,7 +226,7 @@ pub struct CpuAffinity {
 /// How many CPUs a `cpu_set_t` has.
 const LAST_CPU: u32 = 1023;
 
-pub(super) fn cpu_affinity(asked: &oci::ExecCPUAffinity, at: &str, errors: &mut Vec<Error>) -> CpuAffinity {
+fn cpu_affinity(asked: &oci::ExecCPUAffinity, at: &str, errors: &mut Vec<Error>) -> CpuAffinity {
     let mut list = |field: &str, text: &Option<String>| {
         let text = text.as_deref().filter(|text| !text.trim().is_empty());
         text.map(|text| list::numbers(text, LAST_CPU)).transpose().unwrap_or_else(|why| {
