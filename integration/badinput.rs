@@ -77,8 +77,10 @@ fn an_unknown_capability_is_listed() {
 /// Nothing is ignored in silence: what this version cannot do is refused by name.
 #[test]
 fn a_field_that_is_not_supported() {
-    let bundle = with(|config| config["vm"] = json!({ "kernel": { "path": "/vmlinux" } }));
-    assert_fails(&bundle, 125, "vm");
+    let bundle = with(|config| {
+        config["linux"]["personality"] = json!({ "domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"] });
+    });
+    assert_fails(&bundle, 125, "linux.personality.flags[0]");
 }
 
 #[test]

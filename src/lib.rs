@@ -12,6 +12,7 @@ pub mod level;
 pub mod log;
 pub mod oci;
 pub mod plan;
+pub mod resctrl;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod time;

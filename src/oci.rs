@@ -161,6 +161,9 @@ fn adapt(value: &mut Value) -> Vec<String> {
         if let Some(flags) = process.get_mut("scheduler").and_then(|it| it.get_mut("flags")) {
             rename_scheduler_flags(flags);
         }
+        if let Some(lists) = process.get_mut("execCPUAffinity").and_then(Value::as_object_mut) {
+            close_up(lists);
+        }
     }
     if let Some(syscalls) = value.pointer_mut("/linux/seccomp/syscalls").and_then(Value::as_array_mut) {
         for names in syscalls.iter_mut().filter_map(|rule| rule.get_mut("names")) {
@@ -182,11 +185,15 @@ fn clamp_hugepages(resources: &mut Value) {
     }
 }
 
-/// Fields that the typed form has and that mean nothing on Linux, or anywhere.
+/// Fields that the typed form has and that mean nothing on Linux, or anywhere; their values need not be right.
 fn take_foreign(value: &mut Value, unknown: &mut Vec<String>) {
     let foreign = [
         ("", "uidMappings", "uidMappings"),
         ("", "gidMappings", "gidMappings"),
+        ("", "solaris", "solaris"),
+        ("", "vm", "vm"),
+        ("", "windows", "windows"),
+        ("", "zos", "zos"),
         ("/process", "commandLine", "process.commandLine"),
         ("/process/user", "username", "process.user.username"),
     ];
@@ -211,6 +218,17 @@ fn drop_unknown_capabilities(sets: &mut serde_json::Map<String, Value>, unknown:
             }
             known
         });
+    }
+}
+
+/// CPU lists may be empty, or have spaces between their parts.
+fn close_up(lists: &mut serde_json::Map<String, Value>) {
+    lists.retain(|_, list| list.as_str().is_none_or(|list| !list.trim().is_empty()));
+    for list in lists.values_mut() {
+        if let Some(text) = list.as_str() {
+            let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+            *list = Value::from(parts.join(","));
+        }
     }
 }
 

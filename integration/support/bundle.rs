@@ -87,6 +87,17 @@ impl Bundle {
         })
     }
 
+    /// Adds a user namespace in which ids are the host's, so that root reads its root filesystem.
+    pub fn in_user_namespace(self) -> Bundle {
+        self.edit(|config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("namespaces is a list");
+            namespaces.push(json!({ "type": "user" }));
+            for name in ["uidMappings", "gidMappings"] {
+                config["linux"][name] = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);
+            }
+        })
+    }
+
     /// For an ordinary user: root inside is that user, and nothing needs a right of the host's root.
     pub fn rootless(self, id: u32) -> Bundle {
         self.edit(|config| {

@@ -7,9 +7,33 @@ use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::spawn::Child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
+use crate::plan::intel_rdt::IntelRdt;
+use crate::resctrl::Resctrl;
 
 /// What the receipt says of a filter that is loaded with the program.
 pub(super) const PENDING: &str = "when the program starts";
+
+/// The receipt of a container whose init has confirmed what it sees itself.
+pub(super) fn all(
+    plan: &Plan,
+    child: &Child,
+    cgroup: Option<(Dirs, Restricted)>,
+    inside: Receipt,
+) -> Result<Receipt> {
+    let mut receipt = Receipt::default();
+    namespaces(plan, child, &mut receipt)?;
+    if let Some((dirs, devices)) = cgroup {
+        limits(plan, &dirs, &mut receipt);
+        self::devices(devices, &mut receipt);
+    }
+    if let Some(group) = &plan.intel_rdt {
+        resctrl(group, child.pid(), &mut receipt)?;
+    }
+    receipt.layers.extend(inside.layers);
+    plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
+    expect_filters(plan, &mut receipt);
+    Ok(receipt)
+}
 
 /// What the kernel says of the cgroup's values.
 pub(super) fn limits(plan: &Plan, cgroup: &Dirs, receipt: &mut Receipt) {
@@ -31,7 +55,7 @@ pub(super) fn limits(plan: &Plan, cgroup: &Dirs, receipt: &mut Receipt) {
 }
 
 /// What became of the device rules.
-pub(super) fn devices(devices: Restricted, receipt: &mut Receipt) {
+fn devices(devices: Restricted, receipt: &mut Receipt) {
     match devices {
         Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
         Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
@@ -40,7 +64,7 @@ pub(super) fn devices(devices: Restricted, receipt: &mut Receipt) {
 }
 
 /// Filters are loaded last of all: until the program runs they are only planned.
-pub(super) fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
+fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
     let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
     match names.is_empty() {
         true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
@@ -48,8 +72,16 @@ pub(super) fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
     }
 }
 
+/// Puts the container into its resctrl group, whose children all are in it then.
+fn resctrl(plan: &IntelRdt, pid: i32, receipt: &mut Receipt) -> Result<()> {
+    let resctrl = Resctrl::find()?;
+    resctrl.join(plan, pid)?;
+    receipt.add("intelRdt", State::Enforced, resctrl.confirm(plan, pid)?);
+    Ok(())
+}
+
 /// A namespace that should be new must not be ours.
-pub(super) fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
+fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
     let mut names = Vec::new();
     for kind in &plan.namespaces.new {
         let what = || format!("cannot read the {kind} namespace back");

@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::delete::resctrl_gone;
+use super::joined;
 use super::process::identify;
 use super::start_socket;
 use super::state::{Record, StateDir};
@@ -20,9 +22,10 @@ use crate::level::Level;
 use crate::oci;
 use crate::plan::cgroup::Layout;
 use crate::plan::hooks::Point;
+use crate::plan::intel_rdt::IntelRdt;
 use crate::plan::mounts::{Idmap, Source};
-use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Device, Plan};
+use crate::resctrl::Resctrl;
 use crate::sys::mount::{clone_private, clone_tree, set_idmap};
 
 /// What the caller wants.
@@ -86,9 +89,10 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
     record.cgroup.clone_from(&plan.cgroup.path);
+    record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
     record.annotations.clone_from(&plan.annotations);
     record.hooks.clone_from(&plan.hooks);
-    let mut made = Made { cgroup: false, environment: false };
+    let mut made = Made { cgroup: false, resctrl: false, environment: false };
     let has_terminal = plan.workload.terminal.is_some();
     match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
         Ok((child, receipt)) => {
@@ -101,6 +105,7 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
 /// What has to be undone beside the directory.
 struct Made {
     cgroup: bool,
+    resctrl: bool,
     /// Hooks have run for it, so those that undo their work have to.
     environment: bool,
 }
@@ -110,7 +115,8 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
         true => cgroup::delete(&record.cgroup, &host.cgroup),
         false => Ok(()),
     };
-    let removed = removed.and_then(|()| dir.remove());
+    let groups = |()| if made.resctrl { resctrl_gone(&record.resctrl) } else { Ok(()) };
+    let removed = removed.and_then(groups).and_then(|()| dir.remove());
     let stopped = if made.environment { hooks::run_poststop(record) } else { Vec::new() };
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
@@ -197,6 +203,11 @@ fn build(
         record.cgroup.clear();
         dir.replace("plan.json", &plan)?;
     }
+    if let Some(group) = &plan.intel_rdt {
+        made.resctrl = true;
+        let result = Resctrl::find().and_then(|resctrl| resctrl.make(group));
+        result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
+    }
     let mut descriptors = open_host_objects(&plan, host)?;
     let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
     if let Some((dirs, _)) = &cgroup {
@@ -212,7 +223,7 @@ fn build(
     }
     let request = Request {
         namespaces: &plan.namespaces,
-        join: open_joined(&plan, host)?,
+        join: joined::open(&plan, host)?,
         cgroup: into_cgroup,
         oom_score_adj: plan.workload.oom_score_adj,
         preserve_fds: plan.workload.preserve_fds,
@@ -227,16 +238,8 @@ fn build(
         hooks::run(record, Point::CreateRuntime, pid)
     })?;
     record.process = Some(identify(child.pid())?);
-    let mut receipt = Receipt::default();
-    confirm::namespaces(&plan, &child, &mut receipt)?;
-    if let Some((dirs, devices)) = cgroup {
-        confirm::limits(&plan, &dirs, &mut receipt);
-        confirm::devices(devices, &mut receipt);
-    }
-    receipt.layers.extend(confirmed.layers);
-    plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
+    let receipt = confirm::all(&plan, &child, cgroup, confirmed)?;
     dir.save(record)?;
-    confirm::expect_filters(&plan, &mut receipt);
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
     }
@@ -351,22 +354,6 @@ fn device_node(device: &Device) -> Result<OwnedFd> {
         return Err(Error::new(Kind::Invalid, what(), why));
     }
     clone_private(&node, Path::new(""), false).context(what)
-}
-
-/// The host's namespaces are joined with the host's rights, so a user namespace comes last; for an ordinary
-/// caller, who only has rights inside it, first.
-fn open_joined(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
-    let mut join = Vec::new();
-    for joined in &plan.namespaces.join {
-        let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
-        let file = std::fs::File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
-        crate::sys::process::check_namespace(&file, joined.kind.flag()).context(what).map_err(|error| {
-            error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file()))
-        })?;
-        join.push((joined.kind, OwnedFd::from(file)));
-    }
-    join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == host.is_privileged());
-    Ok(join)
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

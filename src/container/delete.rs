@@ -11,6 +11,8 @@ use super::status::Status;
 use crate::cgroup;
 use crate::error::{Error, Kind, Result};
 use crate::plan::cgroup::Layout;
+use crate::plan::intel_rdt::IntelRdt;
+use crate::resctrl::Resctrl;
 use crate::sys::process::SIGKILL;
 
 /// How long a killed process may take, in milliseconds.
@@ -40,6 +42,8 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
         Err(error) if error.kind == Kind::NotFound || force => {
             // Nothing was made before the record; one that cannot be read is no reason to leave anything.
             cgroups(dir, None).iter().try_for_each(|path| cgroup_gone(path, layout))?;
+            let planned = dir.fetch::<StoredGroup>("plan.json").ok().and_then(|stored| stored.intel_rdt);
+            resctrl_gone(&planned.as_ref().map(IntelRdt::removed).unwrap_or_default())?;
             dir.remove()?;
             return Ok(Vec::new());
         }
@@ -75,8 +79,27 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
         )
         .fix("look for a process in state D"));
     }
+    resctrl_gone(&record.resctrl)?;
     dir.remove()?;
     Ok(hooks::run_poststop(&record))
+}
+
+/// Removes groups of the resctrl filesystem; when it is mounted no more, there are none.
+pub(super) fn resctrl_gone(groups: &[String]) -> Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    match Resctrl::find() {
+        Err(error) if error.kind == Kind::Unsupported => Ok(()),
+        resctrl => resctrl?.remove(groups),
+    }
+}
+
+/// The part of a stored plan that names its resctrl group.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredGroup {
+    intel_rdt: Option<IntelRdt>,
 }
 
 /// The part of a stored plan that names what has to go.

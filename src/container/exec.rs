@@ -11,11 +11,13 @@ use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::spawn::{Child, Request, spawn};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
+use crate::level::Level;
 use crate::oci;
 use crate::plan::caps::CapabilityMasks;
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::process::{Terminal, User};
-use crate::plan::{Namespaces, Plan, Workload};
+use crate::plan::{Namespaces, Plan, Workload, within};
+use crate::resctrl::Resctrl;
 
 /// What the caller wants.
 #[derive(Debug, Default)]
@@ -134,6 +136,9 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     };
     // An exec has no hooks, so nothing is to be done halfway.
     let (child, _) = spawn(request, &mut |_| Ok(()))?;
+    if let Some(rdt) = &plan.intel_rdt {
+        Resctrl::find()?.join(rdt, child.pid())?;
+    }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }
@@ -199,12 +204,15 @@ fn workload(wish: &Wish, plan: &Plan) -> Result<Workload> {
     workload.capabilities = capabilities(&workload.capabilities, plan)?;
     workload.no_new_privs |= own.no_new_privs;
     workload.new_keyring = own.new_keyring;
+    workload.personality = own.personality;
+    workload.memory_policy.clone_from(&own.memory_policy);
     workload.landlock.clone_from(&own.landlock);
     workload.seccomp.clone_from(&own.seccomp);
     workload.preserve_fds = wish.preserve_fds;
-    if workload.oom_score_adj.is_none() {
-        workload.oom_score_adj = own.oom_score_adj;
-    }
+    workload.oom_score_adj = workload.oom_score_adj.or(own.oom_score_adj);
+    workload.scheduler = workload.scheduler.or_else(|| own.scheduler.clone());
+    workload.io_priority = workload.io_priority.or_else(|| own.io_priority.clone());
+    workload.cpu_affinity = workload.cpu_affinity.or_else(|| plan.exec_cpu_affinity.clone());
     for limit in &own.rlimits {
         if !workload.rlimits.iter().any(|other| other.resource == limit.resource) {
             workload.rlimits.push(limit.clone());
@@ -215,6 +223,9 @@ fn workload(wish: &Wish, plan: &Plan) -> Result<Workload> {
     }
     if own.selinux_label.is_some() && workload.selinux_label.is_none() {
         workload.selinux_label.clone_from(&own.selinux_label);
+    }
+    if plan.level >= Level::Baseline {
+        within::limit(&mut workload, own)?;
     }
     Ok(workload)
 }

@@ -17,6 +17,7 @@ pub mod exec;
 mod hooks;
 mod id;
 mod idmap;
+mod joined;
 pub mod kill;
 pub mod pause;
 pub mod pidfile;

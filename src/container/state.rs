@@ -49,6 +49,9 @@ pub struct Record {
     pub level: Level,
     /// Path of its cgroup below the root of each hierarchy; empty where the caller could make none.
     pub cgroup: String,
+    /// Directories in the resctrl filesystem that go with it, below the mount, the inner one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resctrl: Vec<String>,
     /// The container's process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
@@ -74,6 +77,7 @@ impl Record {
             owner: rustix::process::geteuid().as_raw(),
             level,
             cgroup: String::new(),
+            resctrl: Vec::new(),
             process: None,
             paused: false,
             annotations: std::collections::BTreeMap::new(),

@@ -6,9 +6,13 @@
 //! never be confined less. The order of the slices is the design; each step says what must come before it.
 
 mod executable;
+mod explain;
 pub mod hook;
 pub mod init;
+mod net_devices;
+mod netlink;
 pub mod order;
+mod precedence;
 pub mod receipt;
 pub mod root;
 pub mod spawn;
@@ -88,6 +92,21 @@ pub static INIT: &[Step<Plan>] = &[
 /// Turns a root process inside the container into the workload.
 pub static TAIL: &[Step<Workload>] = &[
     step!("set resource limits", "setrlimit(2)", "config#posix-process", "2.6.36", steps::rlimits::set),
+    // Where the cgroup allows it, which was joined long ago.
+    step!(
+        "set the memory policy",
+        "set_mempolicy(2)",
+        "config-linux#memory-policy",
+        "2.6.7",
+        steps::memory::set
+    ),
+    step!(
+        "set the personality",
+        "personality(2)",
+        "config-linux#personality",
+        "1.2",
+        steps::personality::set
+    ),
     step!("join a new session keyring", "keyctl(2)", "config#process", "2.6.10", steps::keyring::join),
     // A label is for the next execve, and writing it needs a procfs of ours: before capabilities go.
     step!("set security labels", "proc_pid_attr(5)", "config#linux-process", "2.6", steps::labels::set),

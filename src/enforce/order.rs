@@ -31,6 +31,16 @@ pub enum Task {
     Exec(u32, Box<Workload>),
 }
 
+impl Task {
+    /// The process that the child becomes.
+    pub fn workload(&self) -> &Workload {
+        match self {
+            Task::Create(plan) => &plan.workload,
+            Task::Exec(_, workload) => workload,
+        }
+    }
+}
+
 /// When the program is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

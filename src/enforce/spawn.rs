@@ -14,8 +14,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use super::executable::OwnExecutable;
+use super::explain::{explain_clone, explain_gap};
 use super::init::NAME;
+use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
+use super::precedence::{Borrowed, Precedence};
 use super::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Namespaces;
@@ -67,10 +70,22 @@ pub fn spawn(
     request: Request<'_>,
     environment_made: &mut dyn FnMut(i32) -> Result<()>,
 ) -> Result<(Child, Receipt)> {
-    let child = start_child(&request)?;
+    let workload = request.task.workload();
+    let precedence = Precedence::of(workload);
+    let cpus = Borrowed::cpus(workload)?;
+    let child = start_child(&request);
+    cpus.give_back()?;
+    let child = child?;
     child.greet()?;
+    let moved = match &request.task {
+        Task::Create(plan) => net_devices::move_in(&plan.net_devices, child.pid)?,
+        Task::Exec(..) => Vec::new(),
+    };
     child.send_order(request)?;
-    child.await_ready(environment_made)
+    let (child, mut receipt) = child.await_ready(environment_made)?;
+    net_devices::note(&moved, &mut receipt);
+    precedence.give(child.pid, &mut receipt)?;
+    Ok((child, receipt))
 }
 
 fn start_child(request: &Request<'_>) -> Result<Child> {
@@ -165,25 +180,6 @@ fn time_offsets(namespaces: &Namespaces) -> Option<CString> {
     Some(CString::new(lines.join("\n")).unwrap_or_default())
 }
 
-fn explain_clone(error: Error) -> Error {
-    let fix = [
-        ("No space left", "too many or too deeply nested namespaces: see the limits in /proc/sys/user"),
-        (
-            "Resource temporarily unavailable",
-            "a process limit is reached: see ulimit -u and the parent cgroup's pids.max",
-        ),
-        ("Operation not permitted", "run as root, or with a user namespace in linux.namespaces"),
-        (
-            "Resource busy",
-            "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath",
-        ),
-    ];
-    match fix.into_iter().find(|(text, _)| error.why.contains(text)) {
-        Some((_, fix)) => error.fix(fix),
-        None => error,
-    }
-}
-
 impl Child {
     /// Its process id in our pid namespace.
     pub fn pid(&self) -> i32 {
@@ -199,7 +195,10 @@ impl Child {
     fn second(self) -> Result<Child> {
         let next = || {
             self.await_report()?;
-            self.report()?.pid().context(|| "cannot start the container's init".to_owned())
+            self.report()?
+                .pid()
+                .context(|| "cannot start the container's init".to_owned())
+                .map_err(explain_gap)
         };
         // The second one's greeting, all zeroes, may come before the first one's word about it.
         let first = next()?;

@@ -10,12 +10,20 @@ pub mod caps;
 pub mod cgroup;
 pub mod devices;
 pub mod hooks;
+pub mod intel_rdt;
 pub mod landlock;
+mod list;
+pub mod memory_policy;
 pub mod mounts;
 pub mod namespaces;
+pub mod net_devices;
+mod personality;
 pub mod process;
+pub mod scheduling;
 pub mod seccomp;
+pub mod sysctl;
 mod unsupported;
+pub mod within;
 mod without_cgroup;
 
 use std::collections::{BTreeMap, HashMap};
@@ -70,8 +78,17 @@ pub struct Plan {
     pub readonly_paths: Vec<String>,
     /// Kernel parameters (`sysctl(8)`), names with dots.
     pub sysctl: BTreeMap<String, String>,
+    /// Network devices of the host to move.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub net_devices: Vec<net_devices::NetDevice>,
+    /// The group of the resctrl filesystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<intel_rdt::IntelRdt>,
     /// What the process itself is and may do; an exec gets one too.
     pub workload: Workload,
+    /// The CPUs of an exec that does not ask for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_cpu_affinity: Option<scheduling::CpuAffinity>,
     /// Capabilities that `config.json` asks for: what an exec may ask for, too.
     pub asked_capabilities: caps::CapabilityMasks,
     /// The container's cgroup and its limits.
@@ -177,7 +194,13 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
     let devices = notes.collect(devices::resolve(config));
-    let workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
+    let mut workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
+    let mut sysctl = sysctl::resolve(input, &namespaces, &mut notes);
+    let mut uts_name = |field, value| sysctl::uts_name(field, value, &namespaces, &mut sysctl, &mut notes);
+    let hostname = uts_name("hostname", config.hostname().as_ref());
+    let domainname = uts_name("domainname", config.domainname().as_ref());
+    let net_devices = net_devices::resolve(input, &namespaces, &mut notes);
+    let intel_rdt = intel_rdt::resolve(input, &mut notes);
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
@@ -186,15 +209,18 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         version: VERSION,
         id: input.id.to_owned(),
         level: input.level,
-        hostname: config.hostname().clone(),
-        domainname: config.domainname().clone(),
+        hostname,
+        domainname,
         namespaces,
         rootfs,
         mounts,
         devices,
         masked_paths: owned(linux.map(|linux| linux.masked_paths())),
         readonly_paths: owned(linux.map(|linux| linux.readonly_paths())),
-        sysctl: sysctl(linux.and_then(|linux| linux.sysctl().as_ref()), &mut notes),
+        sysctl,
+        net_devices,
+        intel_rdt,
+        exec_cpu_affinity: workload.cpu_affinity.take(),
         workload,
         asked_capabilities: caps::asked(config.process().as_ref().and_then(|it| it.capabilities().as_ref())),
         cgroup,
@@ -224,22 +250,8 @@ fn note_unknown(input: &Input<'_>, notes: &mut Notes) {
     annotations.sort();
     let annotations = annotations.into_iter().map(|name| format!("annotations[{name:?}]"));
     for field in input.unknown.iter().cloned().chain(annotations) {
-        notes.change(&field, "is not known to this version, and has no effect");
+        notes.change(&field, "has no effect: nothing of this version reads it");
     }
-}
-
-/// Names with dots; `/` separates as well.
-fn sysctl(values: Option<&HashMap<String, String>>, notes: &mut Notes) -> BTreeMap<String, String> {
-    let mut given: Vec<_> = values.into_iter().flatten().collect();
-    given.sort();
-    let mut sysctl = BTreeMap::new();
-    for (name, value) in given {
-        if sysctl.insert(name.replace('/', "."), value.clone()).is_some() {
-            let what = format!("sysctl {name} is listed twice");
-            notes.refusals.push(Error::new(Kind::Invalid, what, "").at(format!("linux.sysctl[{name:?}]")));
-        }
-    }
-    sysctl
 }
 
 /// Paths of `/proc` and `/sys` that tell about or reach the host: what container engines hide, at least.
@@ -309,21 +321,6 @@ fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> c
 
 /// What only shows when the parts are together.
 fn check(plan: &Plan, notes: &mut Notes) {
-    let own_uts = plan.namespaces.is_new(namespaces::NamespaceKind::Uts)
-        || plan.namespaces.is_joined(namespaces::NamespaceKind::Uts);
-    for (at, name) in [("hostname", &plan.hostname), ("domainname", &plan.domainname)] {
-        if name.as_ref().is_some_and(|name| !name.is_empty()) && !own_uts {
-            notes.refusals.push(
-                Error::new(
-                    Kind::Invalid,
-                    format!("a {at} without a UTS namespace"),
-                    "it would be the host's",
-                )
-                .at(at)
-                .fix("add {\"type\": \"uts\"} to linux.namespaces, or remove the name"),
-            );
-        }
-    }
     for (at, list) in [("maskedPaths", &plan.masked_paths), ("readonlyPaths", &plan.readonly_paths)] {
         for (i, path) in list.iter().enumerate() {
             if !Path::new(path).is_absolute() || path.split('/').any(|part| part == "..") {
@@ -333,43 +330,6 @@ fn check(plan: &Plan, notes: &mut Notes) {
                 );
             }
         }
-    }
-    notes.refusals.extend(plan.sysctl.keys().filter_map(|name| check_sysctl(plan, name)));
-}
-
-/// Only parameters that belong to a namespace of the container; any other would change the host.
-fn check_sysctl(plan: &Plan, name: &str) -> Option<Error> {
-    use namespaces::NamespaceKind::{Ipc, Network, User, Uts};
-    const IPC: [&str; 8] = [
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    ];
-    let own = |kind| plan.namespaces.is_new(kind) || plan.namespaces.is_joined(kind);
-    let needed = match name {
-        _ if name.split('.').any(str::is_empty) => None,
-        _ if IPC.contains(&name) || name.starts_with("fs.mqueue.") => Some(Ipc),
-        _ if name.starts_with("net.") => Some(Network),
-        _ if name.starts_with("user.") => Some(User),
-        "kernel.domainname" | "kernel.hostname" => Some(Uts),
-        _ => None,
-    };
-    let error = |why: String| {
-        Some(
-            Error::new(Kind::Invalid, format!("sysctl {name} cannot be set"), why)
-                .at(format!("linux.sysctl[\"{name}\"]")),
-        )
-    };
-    match needed {
-        None => error("it is not one of a namespace, so it would change the host".to_owned()),
-        Some(kind) if !own(kind) => error(format!("the container has no {kind} namespace of its own"))
-            .map(|error| error.fix(format!("add {{\"type\": \"{kind}\"}} to linux.namespaces"))),
-        Some(_) => None,
     }
 }
 

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::caps::{self, CapabilityMasks};
 use super::landlock::{self, Landlock};
+use super::memory_policy::{self, MemoryPolicy};
 use super::mounts::{Mount, Rootfs};
 use super::namespaces::Namespaces;
+use super::personality;
+use super::scheduling::{self, CpuAffinity, IoPriority, Scheduler};
 use super::seccomp::{Arch, Filter};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
@@ -38,6 +41,21 @@ pub struct Workload {
     /// Score for the out-of-memory killer, −1000 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
+    /// Who gets the CPU first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<Scheduler>,
+    /// Who gets the disk first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_priority: Option<IoPriority>,
+    /// The CPUs of an exec; a container's own process has none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_affinity: Option<CpuAffinity>,
+    /// Where its memory is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_policy: Option<MemoryPolicy>,
+    /// The kernel's number of the execution domain (`personality(2)`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality: Option<u32>,
     /// A session keyring of its own.
     pub new_keyring: bool,
     /// Landlock rules.
@@ -116,11 +134,38 @@ pub(super) fn container(
     workload.capabilities = caps::resolve(input, caps::asked(process.capabilities().as_ref()), notes);
     workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);
     workload.seccomp = seccomp(input, notes);
+    let linux = input.config.linux().as_ref();
+    workload.memory_policy = linux
+        .and_then(|linux| linux.memory_policy().as_ref())
+        .map(|policy| memory_policy::resolve(policy, &mut notes.refusals));
+    workload.personality =
+        linux.and_then(|linux| linux.personality().as_ref()).map(|it| personality::resolve(it, notes));
     security_labels(input, &workload, notes);
     if input.level >= Level::Baseline {
         tighten(&mut workload, notes);
     }
+    if input.level == Level::Strict {
+        give_up_precedence(&mut workload, notes);
+    }
+    if let Some(scheduler) = workload.scheduler.as_ref().filter(|it| it.nice != 0 && !it.is_nice()) {
+        let what = format!("{} has no effect with {}", scheduler.nice, scheduler.name);
+        notes.change("process.scheduler.nice", what);
+    }
     workload
+}
+
+/// A process that nobody trusts does not come before the host's own.
+fn give_up_precedence(workload: &mut Workload, notes: &mut Notes) {
+    if let Some(scheduler) = workload.scheduler.take_if(|scheduler| scheduler.exceeds(None)) {
+        let what =
+            format!("{} not given at level strict: it comes before the host's processes", scheduler.name);
+        notes.change("process.scheduler", what);
+    }
+    if let Some(priority) = workload.io_priority.take_if(|priority| priority.is_realtime()) {
+        let what =
+            format!("{} not given at level strict: it comes before the host's processes", priority.name);
+        notes.change("process.ioPriority", what);
+    }
 }
 
 fn tighten(workload: &mut Workload, notes: &mut Notes) {
@@ -201,23 +246,57 @@ fn security_labels(input: &Input<'_>, workload: &Workload, notes: &mut Notes) {
 /// # Errors
 /// Every field that is not valid.
 pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
+    let mut errors = faults(process, at);
+    let terminal = process.terminal().unwrap_or(false).then(|| terminal(process, at, &mut errors));
+    let rlimits = rlimits(process.rlimits().as_deref().unwrap_or_default(), at, &mut errors);
+    let (scheduler, io_priority, cpu_affinity) = scheduling::resolve(process, at, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let user = process.user();
+    Ok(Workload {
+        args: process.args().clone().unwrap_or_default(),
+        env: process.env().clone().unwrap_or_default(),
+        cwd: process.cwd().to_string_lossy().into_owned(),
+        terminal,
+        user: User {
+            uid: user.uid(),
+            gid: user.gid(),
+            additional_gids: user.additional_gids().clone().unwrap_or_default(),
+            umask: user.umask(),
+        },
+        capabilities: caps::asked(process.capabilities().as_ref()),
+        no_new_privs: process.no_new_privileges().unwrap_or(false),
+        rlimits,
+        oom_score_adj: process.oom_score_adj(),
+        scheduler,
+        io_priority,
+        cpu_affinity,
+        apparmor_profile: process.apparmor_profile().clone().filter(|label| !label.is_empty()),
+        selinux_label: process.selinux_label().clone().filter(|label| !label.is_empty()),
+        ..Workload::default()
+    })
+}
+
+/// What no process can be: texts and numbers that the kernel would not take.
+fn faults(process: &Process, at: &str) -> Vec<Error> {
     let mut errors = Vec::new();
-    let args = process.args().clone().unwrap_or_default();
-    let env = process.env().clone().unwrap_or_default();
-    let cwd = process.cwd().to_string_lossy().into_owned();
+    let args = process.args().as_deref().unwrap_or_default();
+    let env = process.env().as_deref().unwrap_or_default();
+    let cwd = process.cwd().to_string_lossy();
     let mut invalid = |field: String, what: String, fix: &str| {
         errors.push(Error::new(Kind::Invalid, what, "").at(format!("{at}.{field}")).fix(fix));
     };
     if args.first().is_none_or(String::is_empty) {
         invalid("args".to_owned(), "no program to run".to_owned(), "name it in the first element");
     }
-    if !Path::new(&cwd).is_absolute() {
+    if !Path::new(&*cwd).is_absolute() {
         invalid("cwd".to_owned(), format!("working directory {cwd:?} is not absolute"), "start it with /");
     }
     if cwd.contains('\0') {
         invalid("cwd".to_owned(), "text with a NUL byte".to_owned(), "remove it");
     }
-    for (name, list) in [("args", &args), ("env", &env)] {
+    for (name, list) in [("args", args), ("env", env)] {
         for (i, _) in list.iter().enumerate().filter(|(_, text)| text.contains('\0')) {
             invalid(format!("{name}[{i}]"), "text with a NUL byte".to_owned(), "remove it");
         }
@@ -235,33 +314,24 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
         let what = format!("{score} is no score for the out-of-memory killer");
         invalid("oomScoreAdj".to_owned(), what, "use a number from -1000 to 1000");
     }
-    let rlimits = rlimits(process.rlimits().as_deref().unwrap_or_default(), at, &mut errors);
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    Ok(Workload {
-        args,
-        env,
-        cwd,
-        terminal: process.terminal().unwrap_or(false).then(|| {
-            let size = process.console_size().unwrap_or_default();
-            let clamp = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
-            Terminal { height: clamp(size.height()), width: clamp(size.width()) }
-        }),
-        user: User {
-            uid: user.uid(),
-            gid: user.gid(),
-            additional_gids: user.additional_gids().clone().unwrap_or_default(),
-            umask: user.umask(),
-        },
-        capabilities: caps::asked(process.capabilities().as_ref()),
-        no_new_privs: process.no_new_privileges().unwrap_or(false),
-        rlimits,
-        oom_score_adj: process.oom_score_adj(),
-        apparmor_profile: process.apparmor_profile().clone().filter(|label| !label.is_empty()),
-        selinux_label: process.selinux_label().clone().filter(|label| !label.is_empty()),
-        ..Workload::default()
-    })
+    errors
+}
+
+/// Its size is ignored without a terminal, as the specification wants it.
+fn terminal(process: &Process, at: &str, errors: &mut Vec<Error>) -> Terminal {
+    let size = process.console_size().unwrap_or_default();
+    let mut cells = |field: &str, value: u64| {
+        u16::try_from(value).unwrap_or_else(|_| {
+            let what = format!("a terminal of {value} rows or columns");
+            errors.push(
+                Error::new(Kind::Invalid, what, "")
+                    .at(format!("{at}.consoleSize.{field}"))
+                    .fix("use a number up to 65535"),
+            );
+            0
+        })
+    };
+    Terminal { height: cells("height", size.height()), width: cells("width", size.width()) }
 }
 
 fn rlimits(list: &[PosixRlimit], at: &str, errors: &mut Vec<Error>) -> Vec<Rlimit> {

@@ -6,27 +6,10 @@ use crate::error::{Error, Kind};
 
 pub(super) fn refusals(config: &Spec) -> Vec<Error> {
     let linux = config.linux().as_ref();
-    let process = config.process().as_ref();
-    let fields = [
-        ("linux.intelRdt", linux.is_some_and(|linux| linux.intel_rdt().is_some())),
-        ("linux.memoryPolicy", linux.is_some_and(|linux| linux.memory_policy().is_some())),
-        (
-            "linux.netDevices",
-            linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|list| !list.is_empty())),
-        ),
-        (
-            "linux.mountLabel",
-            linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-        ),
-        ("linux.personality", linux.is_some_and(|linux| linux.personality().is_some())),
-        ("process.ioPriority", process.is_some_and(|process| process.io_priority().is_some())),
-        ("process.scheduler", process.is_some_and(|process| process.scheduler().is_some())),
-        ("process.execCPUAffinity", process.is_some_and(|process| process.exec_cpu_affinity().is_some())),
-        ("vm", config.vm().is_some()),
-        ("windows", config.windows().is_some()),
-        ("solaris", config.solaris().is_some()),
-        ("zos", config.zos().is_some()),
-    ];
+    let fields = [(
+        "linux.mountLabel",
+        linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+    )];
     fields
         .into_iter()
         .filter(|(_, present)| *present)

@@ -9,6 +9,7 @@ pub mod clone;
 pub mod error;
 pub mod mount;
 pub mod process;
+pub mod schedule;
 pub mod seccomp;
 pub mod socket;
 

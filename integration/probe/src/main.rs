@@ -10,6 +10,7 @@ mod identity;
 mod json;
 mod load;
 mod numbers;
+mod precedence;
 mod reach;
 mod surroundings;
 mod sys;
@@ -24,7 +25,7 @@ const USAGE: &str = "\
 usage: probe VERB [ARGUMENT...]
 
 everything         report [--text]
-identity           status, caps, namespaces, rlimits
+identity           status, caps, namespaces, rlimits, precedence
 surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
 attempts           gates [NAME...], syscall NAME [INTEGER...]
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
@@ -60,6 +61,7 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["caps"] => identity::capabilities(),
         ["namespaces"] => identity::namespaces(),
         ["rlimits"] => identity::rlimits(),
+        ["precedence"] => precedence::precedence(),
         ["cwd"] => surroundings::cwd(),
         ["env"] => surroundings::env(),
         ["fds"] => surroundings::fds(),

@@ -80,7 +80,8 @@ struct Empty {
 impl Empty {
     fn new() -> Result<Self> {
         let what = || "cannot make the files that mask others".to_owned();
-        let options = [("size", "4096"), ("nr_inodes", "3"), ("mode", "0755")]
+        // Since Linux 6.6 the label of a security module takes as much as an inode.
+        let options = [("size", "4096"), ("nr_inodes", "16"), ("mode", "0755")]
             .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         let dir = new_filesystem("tmpfs", None, &options, 0).context(what)?;
         mkdirat(&dir, "dir", Mode::from_raw_mode(0o555))

@@ -5,6 +5,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use crate::enforce::init::Init;
 use crate::error::{Context, Result};
 use crate::plan::Plan;
+use crate::plan::sysctl::swap;
 use crate::sys::Syscall;
 use crate::sys::mount::new_filesystem;
 
@@ -17,7 +18,7 @@ pub fn set(plan: &Plan, _: &mut Init) -> Result<()> {
         new_filesystem("proc", None, &[], 0).context(|| "cannot open a procfs of our own".to_owned())?;
     for (name, value) in &plan.sysctl {
         let what = || format!("cannot set sysctl {name} to {value:?}");
-        let path = format!("sys/{}", name.replace('.', "/"));
+        let path = format!("sys/{}", swap(name));
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let file = openat2(&procfs, path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
             .call(|| format!("openat2(procfs, {path:?})"))

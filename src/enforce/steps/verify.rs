@@ -4,6 +4,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::caps::until_filtered;
+use super::{memory, personality};
 use crate::enforce::init::Init;
 use crate::enforce::receipt::State;
 use crate::error::{Context, Error, Kind, Result};
@@ -18,10 +19,12 @@ pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
     groups(workload, init)?;
     capabilities(workload, init)?;
     no_new_privs(workload, init)?;
+    memory::read_back(workload, init)?;
+    personality::read_back(workload, init)?;
     landlock(workload, init)
 }
 
-fn differs(what: &str, planned: impl std::fmt::Debug, found: impl std::fmt::Debug) -> Error {
+pub(super) fn differs(what: &str, planned: impl std::fmt::Debug, found: impl std::fmt::Debug) -> Error {
     let why = format!("planned {planned:?}, but the kernel says {found:?}");
     Error::new(Kind::Failed, format!("{what} not in force"), why)
 }

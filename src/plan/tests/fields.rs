@@ -202,3 +202,33 @@ fn capabilities_that_the_caller_lacks_are_listed_and_not_given() {
     let plan = planned(&own, Level::Oci, &user(v2(), 7));
     assert_eq!(plan.workload.capabilities.permitted, 1 | 1 << 24, "a user namespace has its own");
 }
+
+#[test]
+fn strict_gives_no_precedence_over_the_hosts_processes() {
+    let config = |scheduler: Value, class: &str| {
+        let config = with(good(), "/process/scheduler", scheduler);
+        with(config, "/process/ioPriority", json!({ "class": class, "priority": 4 }))
+    };
+    let given = |config: &Value, level| {
+        let plan = planned(config, level, &root(v2(), 7));
+        let workload = plan.workload.clone();
+        (
+            workload.scheduler.is_some(),
+            workload.io_priority.is_some(),
+            [changed(&plan, "process.scheduler"), changed(&plan, "process.ioPriority")],
+        )
+    };
+    let urgent = config(json!({ "policy": "SCHED_OTHER", "nice": -1 }), "IOPRIO_CLASS_RT");
+    let modest = config(json!({ "policy": "SCHED_BATCH", "nice": 1 }), "IOPRIO_CLASS_IDLE");
+    assert_eq!(given(&urgent, Level::Baseline), (true, true, [false, false]));
+    assert_eq!(given(&urgent, Level::Strict), (false, false, [true, true]));
+    assert_eq!(given(&modest, Level::Strict), (true, true, [false, false]));
+}
+
+#[test]
+fn a_host_name_may_come_as_a_parameter() {
+    let config = with(good(), "/linux/sysctl", json!({ "kernel.hostname": "web", "kernel/domainname": "x" }));
+    let plan = planned(&config, Level::Oci, &root(v2(), 7));
+    assert_eq!((plan.hostname.as_deref(), plan.domainname.as_deref()), (Some("web"), Some("x")));
+    assert!(plan.sysctl.is_empty(), "it is set once");
+}

@@ -33,6 +33,9 @@ fn cases() -> Vec<Case> {
         ("user-namespace", "v2-oci", OCI, root(v2(), 7)),
         ("user-namespace", "user-oci", OCI, user(v2(), 7)),
         ("time-namespace", "v2-baseline", BASELINE, root(v2(), 2)),
+        ("every-process-field", "v2-oci", OCI, root(v2(), 7)),
+        ("every-process-field", "v2-baseline", BASELINE, root(v2(), 7)),
+        ("every-process-field", "v2-strict", STRICT, root(v2(), 7)),
     ]
 }
 

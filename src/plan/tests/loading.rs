@@ -106,6 +106,9 @@ fn what_nobody_knows_is_listed_in_the_plan() {
     config["process"]["noNewPriviliges"] = json!(true);
     config["mounts"] = json!([{ "destination": "/a", "type": "tmpfs", "source": "a", "flags": [] }]);
     config["uidMappings"] = json!([]);
+    for platform in ["vm", "windows", "solaris", "zos", "freebsd"] {
+        config[platform] = json!({ "anything": 1 });
+    }
     config["process"]["commandLine"] = json!("cmd");
     config["process"]["user"] = json!({ "username": "root", "home": "/" });
     config["process"]["capabilities"] = json!({ "bounding": ["CAP_CHOWN", "CAP_FLY"], "permitted": ["FLY"] });
@@ -118,6 +121,7 @@ fn what_nobody_knows_is_listed_in_the_plan() {
         listed,
         [
             "annotations[\"dev.sandrun.levl\"]",
+            "freebsd",
             "linux.resources.memory.limits",
             "mounts[0].flags",
             "process.capabilities.bounding: CAP_FLY",
@@ -127,7 +131,11 @@ fn what_nobody_knows_is_listed_in_the_plan() {
             "process.user.home",
             "process.user.username",
             "processes",
+            "solaris",
             "uidMappings",
+            "vm",
+            "windows",
+            "zos",
         ]
     );
     assert_eq!(plan.workload.capabilities.bounding, 1);
@@ -143,6 +151,8 @@ fn what_the_typed_form_rejects_and_the_specification_allows_is_read() {
             json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": null, "action": "SCMP_ACT_ERRNO" }] }),
         ),
         ("/process/capabilities", json!({ "bounding": ["CAP_OF_A_LATER_KERNEL"] })),
+        ("/process/execCPUAffinity", json!({ "initial": "", "final": " 0-1, 3 " })),
+        ("/vm", json!({ "kernel": "of another type" })),
     ] {
         let config = with(good(), pointer, value).to_string();
         assert!(oci::parse(&config).is_ok(), "{:?}", oci::parse(&config).err());

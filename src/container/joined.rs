@@ -1,0 +1,63 @@
+//! Namespaces that exist already and become the container's.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::plan::namespaces::{Joined, NamespaceKind};
+
+/// Opens what the plan joins, in the order in which the child joins it. The host's namespaces are joined with the
+/// host's rights, so a user namespace comes last; for an ordinary caller, who only has rights inside it, first.
+///
+/// # Errors
+/// When there is no such namespace, or it is the caller's and the plan changes something in it.
+pub fn open(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
+    let mut join = Vec::new();
+    for joined in &plan.namespaces.join {
+        let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
+        let file = File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
+        crate::sys::process::check_namespace(&file, joined.kind.flag()).context(what).map_err(|error| {
+            error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file()))
+        })?;
+        if let Some(changed) = changed(plan, joined.kind) {
+            refuse_callers_own(&file, joined, changed)?;
+        }
+        join.push((joined.kind, OwnedFd::from(file)));
+    }
+    join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == host.is_privileged());
+    Ok(join)
+}
+
+/// The field that changes a namespace of this kind.
+fn changed(plan: &Plan, kind: NamespaceKind) -> Option<&'static str> {
+    let set = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+    let parameter = |prefixes: &[&str]| {
+        plan.sysctl.keys().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    match kind {
+        NamespaceKind::Uts if set(&plan.hostname) => Some("hostname"),
+        NamespaceKind::Uts if set(&plan.domainname) => Some("domainname"),
+        NamespaceKind::Network if !plan.net_devices.is_empty() => Some("linux.netDevices"),
+        NamespaceKind::Network if parameter(&["net."]) => Some("linux.sysctl"),
+        NamespaceKind::Ipc if parameter(&["kernel.", "fs.mqueue."]) => Some("linux.sysctl"),
+        NamespaceKind::User if parameter(&["user."]) => Some("linux.sysctl"),
+        _ => None,
+    }
+}
+
+/// A path such as `/proc/1/ns/net` names the host's, which is not the container's to change.
+fn refuse_callers_own(file: &File, joined: &Joined, field: &str) -> Result<()> {
+    let what = || format!("cannot tell whose the {} namespace is", joined.kind);
+    let identity = |file: &File| file.metadata().map(|it| (it.dev(), it.ino())).context(what);
+    let own = File::open(format!("/proc/thread-self/ns/{}", joined.kind.file())).context(what)?;
+    if identity(&own)? != identity(file)? {
+        return Ok(());
+    }
+    let why = format!("{} is the caller's {} namespace, which would be changed", joined.path, joined.kind);
+    Err(Error::new(Kind::Invalid, format!("{field} is for a namespace of the container's own"), why)
+        .at(field)
+        .fix(format!("remove it, or the path at {}", joined.at)))
+}
