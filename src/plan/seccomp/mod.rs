@@ -6,6 +6,7 @@
 
 pub mod code;
 pub mod compile;
+pub mod known;
 pub mod names;
 pub mod profile;
 pub mod summary;
@@ -27,11 +28,6 @@ pub const BASELINE_JSON: &str = include_str!("../../../seccomp-profiles/baseline
 mod builtin {
     include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
 }
-
-const FLAG_TSYNC: u32 = 1;
-const FLAG_LOG: u32 = 1 << 1;
-const FLAG_SPEC_ALLOW: u32 = 1 << 2;
-const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// One loaded program; several are stacked, the strictest answer wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,16 +175,13 @@ fn listener(seccomp: &LinuxSeccomp, profile: &Profile) -> Option<Listener> {
 }
 
 fn flags(seccomp: &LinuxSeccomp) -> u32 {
-    use LinuxSeccompFilterFlag as Flag;
-    let Some(flags) = seccomp.flags() else { return FLAG_SPEC_ALLOW };
-    flags.iter().fold(0, |all, flag| {
-        all | match flag {
-            Flag::SeccompFilterFlagTsync => FLAG_TSYNC,
-            Flag::SeccompFilterFlagLog => FLAG_LOG,
-            Flag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
-            Flag::SeccompFilterFlagWaitKillableRecv => FLAG_WAIT_KILLABLE_RECV,
-        }
-    })
+    match seccomp.flags() {
+        None => known::FLAG_SPEC_ALLOW,
+        Some(flags) => flags
+            .iter()
+            .filter_map(|flag| known::flag_value(&flag.to_string()))
+            .fold(0, |all, flag| all | flag),
+    }
 }
 
 #[cfg(test)]

@@ -230,6 +230,23 @@ fn flags_are_those_of_the_kernel() {
 }
 
 #[test]
+fn every_known_name_is_read() {
+    use super::super::known::{ACTIONS, ARCHS, FLAGS, OPERATORS, flag_value};
+    for lists in [ACTIONS, OPERATORS, ARCHS, FLAGS] {
+        assert!(lists.is_sorted(), "{lists:?}");
+    }
+    assert!(FLAGS.iter().all(|flag| flag_value(flag).is_some()));
+    for (action, operator) in ACTIONS.iter().flat_map(|action| OPERATORS.iter().map(move |op| (action, op))) {
+        let args = json!([{ "index": 0, "op": operator, "value": 1 }]);
+        let rule = json!([{ "names": ["read"], "action": action, "args": args }]);
+        let more = json!({ "architectures": ARCHS, "flags": FLAGS, "listenerPath": "/run/agent" });
+        let notify = json!({ "names": ["mkdir"], "action": "SCMP_ACT_NOTIFY" });
+        let rules = json!([rule[0], notify]);
+        Filter::from_oci(&profile(rules, more), Arch::X86_64).unwrap();
+    }
+}
+
+#[test]
 fn a_filter_crosses_a_process_border() {
     let rule = json!([{ "names": ["read"], "action": "SCMP_ACT_KILL_PROCESS" }]);
     let compiled = Filter::from_oci(&profile(rule, json!({})), Arch::X86_64).unwrap();
