@@ -7,9 +7,10 @@ use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::spawn::Child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
+use crate::plan::seccomp::Filter;
 
 /// What the receipt says of a filter that is loaded with the program.
-pub(super) const PENDING: &str = "when the program starts";
+pub(super) const PENDING: &str = ", when the program starts";
 
 /// What the kernel says of the cgroup's values.
 pub(super) fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &mut Receipt) {
@@ -37,11 +38,22 @@ pub(super) fn limits(plan: &Plan, cgroup: &Dirs, devices: Restricted, receipt: &
 
 /// Filters are loaded last of all: until the program runs they are only planned.
 pub(super) fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
-    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
-    match names.is_empty() {
+    let filters = &plan.workload.seccomp;
+    match filters.is_empty() {
         true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
-        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
+        false => receipt.add("seccomp", State::Partial, format!("{}{PENDING}", described(filters))),
     }
+}
+
+/// How many, which, and who answers: `2 filters: baseline, config.json`.
+fn described(filters: &[Filter]) -> String {
+    let one = |filter: &Filter| match &filter.listener {
+        Some(listener) => format!("{} with a listener for {}", filter.name, listener.path.display()),
+        None => filter.name.clone(),
+    };
+    let names: Vec<String> = filters.iter().map(one).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!("{} filter{plural}: {}", names.len(), names.join(", "))
 }
 
 /// A namespace that should be new must not be ours.

@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::process::identify;
-use super::start_socket;
 use super::state::{Record, StateDir};
-use super::{confirm, hooks};
+use super::status::{State, Status};
+use super::{confirm, hooks, listener, start_socket};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -227,6 +227,7 @@ fn build(
         hooks::run(record, Point::CreateRuntime, pid)
     })?;
     record.process = Some(identify(child.pid())?);
+    listener::introduce(&plan.workload.seccomp, &child, &State::of(record, Status::Creating))?;
     let mut receipt = Receipt::default();
     confirm::namespaces(&plan, &child, &mut receipt)?;
     if let Some((dirs, devices)) = cgroup {

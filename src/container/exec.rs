@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::create::{Console, console_socket};
+use super::listener;
 use super::state::Lock;
 use super::status::{Found, Status, find};
 use crate::cgroup::{self, Dirs};
@@ -126,6 +127,7 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     };
     // An exec has no hooks, so nothing is to be done halfway.
     let (child, _) = spawn(request, &mut |_| Ok(()))?;
+    listener::introduce(&plan.workload.seccomp, &child, &found.state(false))?;
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }

@@ -17,6 +17,7 @@ mod hooks;
 mod id;
 mod idmap;
 pub mod kill;
+mod listener;
 pub mod pause;
 pub mod pidfile;
 pub mod process;

@@ -4,8 +4,8 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use super::error::{CallError, Syscall, check};
 
-const TSYNC: u32 = 1;
-const NEW_LISTENER: u32 = 1 << 3;
+pub(super) const TSYNC: u32 = 1;
+pub(super) const NEW_LISTENER: u32 = 1 << 3;
 const TSYNC_ESRCH: u32 = 1 << 4;
 
 /// Puts the calling thread (with `TSYNC` in `flags`: the process) under a filter, for good.
