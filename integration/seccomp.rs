@@ -1,6 +1,9 @@
 //! System calls: our profile refuses what containers do not need, with the error that callers cope with, and
 //! the profile of the configuration is loaded as it is.
 
+mod actions;
+mod notify;
+
 use serde_json::{Value, json};
 
 use crate::support::{Bundle, Runtime, is_root};

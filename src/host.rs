@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::cgroup::Layout;
+use crate::plan::seccomp::known::FLAG_WAIT_KILLABLE_RECV;
 use crate::sys;
 use crate::sys::mount::{Attributes, set_attributes};
 
@@ -30,6 +31,8 @@ pub struct Host {
     pub apparmor: bool,
     /// Whether SELinux is the kernel's and has a policy.
     pub selinux: bool,
+    /// Whether seccomp filters can have `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
+    pub seccomp_wait_killable: bool,
 }
 
 impl Host {
@@ -49,6 +52,7 @@ impl Host {
             cgroup: cgroup::detect()?,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            seccomp_wait_killable: sys::seccomp::knows_flags(FLAG_WAIT_KILLABLE_RECV),
         })
     }
 

@@ -117,3 +117,17 @@ fn a_program_the_kernel_rejects_is_an_error() {
         "{error}"
     );
 }
+
+#[test]
+fn this_kernel_knows_what_every_supported_one_does() {
+    use sandrun::plan::seccomp::known;
+    use sandrun::plan::seccomp::profile::Answer;
+    use sandrun::sys::seccomp::{knows_action, knows_flags};
+    assert!(knows_flags(known::FLAG_TSYNC | known::FLAG_LOG | known::FLAG_SPEC_ALLOW));
+    assert!(!knows_flags(1 << 31), "no kernel has this flag");
+    for answer in [Answer::KILL_PROCESS, Answer::KILL_THREAD, Answer::TRAP, Answer::errno(0), Answer::NOTIFY]
+    {
+        assert!(knows_action(answer.0), "{answer}");
+    }
+    assert!(!knows_action(0x1234_0000), "no kernel has this action");
+}

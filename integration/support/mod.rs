@@ -1,5 +1,6 @@
 //! What the tests share: bundles, runtimes, terminals, and the search for what is left behind.
 
+pub mod agent;
 pub mod bundle;
 pub mod leaks;
 pub mod runtime;
@@ -7,6 +8,7 @@ pub mod runtime;
 pub mod skip;
 pub mod terminal;
 
+pub use agent::{Agent, Reply};
 pub use bundle::{Bundle, Scratch};
 pub use runtime::{Output, Runtime};
 pub use skip::is_root;

@@ -22,6 +22,7 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         cgroup: Layout::V2 { unified: Unified { controllers, dir: "/sys/fs/cgroup".to_owned() } },
         apparmor: false,
         selinux: false,
+        seccomp_wait_killable: true,
     };
     plan::resolve(&plan::Input {
         id: "test",

@@ -8,10 +8,11 @@ use crate::enforce::spawn::Child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
 use crate::plan::intel_rdt::IntelRdt;
+use crate::plan::seccomp::Filter;
 use crate::resctrl::Resctrl;
 
 /// What the receipt says of a filter that is loaded with the program.
-pub(super) const PENDING: &str = "when the program starts";
+pub(super) const PENDING: &str = ", when the program starts";
 
 /// The receipt of a container whose init has confirmed what it sees itself.
 pub(super) fn all(
@@ -65,10 +66,10 @@ fn devices(devices: Restricted, receipt: &mut Receipt) {
 
 /// Filters are loaded last of all: until the program runs they are only planned.
 fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
-    let names: Vec<&str> = plan.workload.seccomp.iter().map(|filter| filter.name.as_str()).collect();
-    match names.is_empty() {
+    let filters = &plan.workload.seccomp;
+    match filters.is_empty() {
         true => receipt.add("seccomp", State::Absent, "config.json has no profile, and level oci adds none"),
-        false => receipt.add("seccomp", State::Partial, format!("{} {PENDING}", names.join(" and "))),
+        false => receipt.add("seccomp", State::Partial, format!("{}{PENDING}", described(filters))),
     }
 }
 
@@ -78,6 +79,17 @@ fn resctrl(plan: &IntelRdt, pid: i32, receipt: &mut Receipt) -> Result<()> {
     resctrl.join(plan, pid)?;
     receipt.add("intelRdt", State::Enforced, resctrl.confirm(plan, pid)?);
     Ok(())
+}
+
+/// How many, which, and who answers: `2 filters: baseline, config.json`.
+fn described(filters: &[Filter]) -> String {
+    let one = |filter: &Filter| match &filter.listener {
+        Some(listener) => format!("{} with a listener for {}", filter.name, listener.path.display()),
+        None => filter.name.clone(),
+    };
+    let names: Vec<String> = filters.iter().map(one).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!("{} filter{plural}: {}", names.len(), names.join(", "))
 }
 
 /// A namespace that should be new must not be ours.

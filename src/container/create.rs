@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::delete::resctrl_gone;
 use super::joined;
 use super::process::identify;
-use super::start_socket;
 use super::state::{Record, StateDir};
-use super::{confirm, hooks};
+use super::status::{State, Status};
+use super::{confirm, hooks, listener, start_socket};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -238,6 +238,7 @@ fn build(
         hooks::run(record, Point::CreateRuntime, pid)
     })?;
     record.process = Some(identify(child.pid())?);
+    listener::introduce(&plan.workload.seccomp, &child, &State::of(record, Status::Creating))?;
     let receipt = confirm::all(&plan, &child, cgroup, confirmed)?;
     dir.save(record)?;
     if start == Start::Socket {

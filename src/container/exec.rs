@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::create::{Console, console_socket};
+use super::listener;
 use super::state::Lock;
 use super::status::{Found, Status, find};
 use crate::cgroup::{self, Dirs};
@@ -139,6 +140,7 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if let Some(rdt) = &plan.intel_rdt {
         Resctrl::find()?.join(rdt, child.pid())?;
     }
+    listener::introduce(&plan.workload.seccomp, &child, &found.state(false))?;
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }

@@ -19,6 +19,7 @@ mod id;
 mod idmap;
 mod joined;
 pub mod kill;
+mod listener;
 pub mod pause;
 pub mod pidfile;
 pub mod process;

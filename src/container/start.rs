@@ -6,10 +6,9 @@ use super::status::{Found, Status};
 use super::{hooks, start_socket};
 use crate::enforce::order::Report;
 use crate::enforce::receipt::{Receipt, State};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::plan::hooks::Point;
 use crate::sys::process::SIGKILL;
-use crate::sys::socket;
 
 /// Starts a container that was found, and locked.
 ///
@@ -35,11 +34,7 @@ pub fn start(found: &Found) -> Result<()> {
         }
     }
     let connection = start_socket::connect(&found.dir)?;
-    let what = || format!("cannot hear the init of container {id}");
-    let message = socket::receive(&connection).context(what)?;
-    if let Some((bytes, _)) = message
-        && let Report::Failed(error) = serde_json::from_slice(&bytes).context(what)?
-    {
+    if let Some((Report::Failed(error), _)) = Report::receive(&connection)? {
         return Err(error);
     }
     let receipt = found.dir.fetch("receipt.json")?;
@@ -67,17 +62,16 @@ pub fn started(dir: &StateDir, record: &Record, receipt: Receipt) -> Result<()> 
 fn complete(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()> {
     dir.forget_start()?;
     for layer in &mut receipt.layers {
-        if let Some(names) = layer.detail.strip_suffix(PENDING) {
-            let names = names.trim_end().to_owned();
-            (layer.state, layer.detail) = filters(&names, record);
+        if let Some(planned) = layer.detail.strip_suffix(PENDING) {
+            (layer.state, layer.detail) = filters(planned, record);
         }
     }
     dir.replace("receipt.json", &receipt)
 }
 
 /// What the kernel shows from outside; a filter may not let the process itself ask.
-fn filters(names: &str, record: &Record) -> (State, String) {
-    let expected = names.split(" and ").count();
+fn filters(planned: &str, record: &Record) -> (State, String) {
+    let expected = planned.split(' ').next().and_then(|count| count.parse::<usize>().ok());
     let status = record
         .process
         .and_then(|process| std::fs::read_to_string(format!("/proc/{}/status", process.pid)).ok());
@@ -87,10 +81,10 @@ fn filters(names: &str, record: &Record) -> (State, String) {
     };
     // Nobody is left to read from, and only a process with its filters loaded could end as this one did.
     if field("State").is_none_or(|state| state.starts_with(['Z', 'X'])) {
-        return (State::Enforced, format!("{names} loaded; the process has ended"));
+        return (State::Enforced, format!("{planned}; the process has ended"));
     }
     match (field("Seccomp"), field("Seccomp_filters").and_then(|count| count.parse::<usize>().ok())) {
-        (Some("2"), Some(count)) if count >= expected => (State::Enforced, format!("{names} in force")),
-        found => (State::Partial, format!("{names} planned, the kernel says {found:?}")),
+        (Some("2"), count) if count >= expected => (State::Enforced, planned.to_owned()),
+        found => (State::Partial, format!("{planned}; but the kernel says {found:?}")),
     }
 }

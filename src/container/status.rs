@@ -142,28 +142,39 @@ struct StoredChanges {
 impl Found {
     /// The state as it is printed; `complete` adds what sandrun knows beyond OCI.
     pub fn state(&self, complete: bool) -> State {
-        let record = &self.record;
-        let alive = self.process.is_some();
         let confinement = || {
             let changes = self.dir.fetch::<StoredChanges>("plan.json").map(|plan| plan.changes);
             Some(Confinement {
-                level: record.level,
+                level: self.record.level,
                 receipt: self.dir.fetch("receipt.json").ok()?,
-                oom_kills: oom_kills(record),
+                oom_kills: oom_kills(&self.record),
                 changes: changes.unwrap_or_default(),
             })
         };
+        let alive = self.process.is_some();
+        let state = State::of(&self.record, self.status);
+        State {
+            pid: if alive { state.pid } else { 0 },
+            sandrun: complete.then(confinement).flatten(),
+            ..state
+        }
+    }
+}
+
+impl State {
+    /// What OCI wants to know of a container with a process.
+    pub(super) fn of(record: &Record, status: Status) -> State {
         State {
             oci_version: crate::oci::OCI_VERSION,
             id: record.id.clone(),
-            pid: record.process.filter(|_| alive).map_or(0, |process| process.pid),
-            status: self.status,
+            pid: record.process.map_or(0, |process| process.pid),
+            status,
             bundle: record.bundle.clone(),
             rootfs: record.rootfs.clone(),
             created: record.created.clone(),
             annotations: record.annotations.clone(),
             owner: user_name(record.owner),
-            sandrun: complete.then(confinement).flatten(),
+            sandrun: None,
         }
     }
 }

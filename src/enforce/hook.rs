@@ -18,6 +18,7 @@ use super::steps::seccomp;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
 use crate::plan::hooks::{Hook, State};
+use crate::sys::process::Program;
 use crate::sys::{Syscall, clone, process};
 
 /// As much of a failed hook's words as an error repeats.
@@ -158,7 +159,7 @@ fn execute(hook: &Hook) -> Error {
         .and_then(|path| Ok((path, strings(&hook.args)?, strings(&hook.env)?)));
     match parts {
         Ok((path, args, env)) => {
-            let errno = process::execve(&path, &args, &env);
+            let errno = Program::new(path, args, env).execute();
             Error::new(Kind::Failed, what(), errno.to_string())
         }
         Err(error) => error,

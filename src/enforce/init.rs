@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use rustix::process::DumpableBehavior;
 
@@ -12,8 +13,11 @@ use super::receipt::Receipt;
 use super::root::Root;
 use super::steps::join::Joined;
 use super::{INIT, Step, TAIL, steps};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::plan::Workload;
+use crate::plan::seccomp::Filter;
+use crate::sys::listener::News;
+use crate::sys::process::Program;
 use crate::sys::{self, Syscall};
 
 /// The name (`argv[0]`) under which the binary is init; the number of the control socket is `argv[1]`.
@@ -68,15 +72,8 @@ pub fn main(control: Option<i32>) -> ExitCode {
     };
     match init.run() {
         Ok(never) => match never {},
-        Err(Stopped::ParentGone) => ExitCode::from(125),
-        Err(Stopped::Succeeded) => ExitCode::SUCCESS,
-        Err(Stopped::Failed(error, to)) => {
-            let code = error.exit_code();
-            let report = serde_json::to_vec(&Report::Failed(error)).unwrap_or_default();
-            // Nobody is left to tell when this fails.
-            sys::socket::send(to.as_ref().unwrap_or(&init.control), &report, &[]).unwrap_or_default();
-            ExitCode::from(code)
-        }
+        // A filter that is in force by now need not allow an ordinary end.
+        Err(stopped) => sys::process::exit(init.account_for(stopped)),
     }
 }
 
@@ -107,7 +104,11 @@ impl Init {
         }
         let workload = self.enforce(order.task)?;
         self.report_ready()?;
-        let starter = self.wait(order.start)?;
+        let socket = self.received.take(&Role::StartSocket);
+        if let Some(filter) = steps::seccomp::with_listener(&workload) {
+            return Err(self.become_notified(&workload, filter, order.start, socket.as_ref()).into());
+        }
+        let starter = self.await_start(order.start, socket.as_ref())?;
         let error = match steps::hooks::starting(&workload, self) {
             Ok(()) => self.become_workload(&workload),
             Err(error) => error,
@@ -115,12 +116,26 @@ impl Init {
         Err(Stopped::Failed(error, starter))
     }
 
+    /// Tells who has to know why init ends; the result is its exit code.
+    fn account_for(&self, stopped: Stopped) -> u8 {
+        match stopped {
+            Stopped::ParentGone => 125,
+            Stopped::Succeeded => 0,
+            Stopped::Failed(error, to) => {
+                let code = error.exit_code();
+                // Nobody is left to tell when this fails.
+                Report::Failed(error).send(to.as_ref().unwrap_or(&self.control), &[]).unwrap_or_default();
+                code
+            }
+        }
+    }
+
     /// Into the container, for an exec.
     fn join(&mut self, namespaces: u32) -> Result<(), Stopped> {
         match steps::join::join(namespaces, self)? {
             Joined::Inside => {}
             Joined::Successor(pid) => {
-                self.report(&Report::Successor(pid))?;
+                Report::Successor(pid).send(&self.control, &[])?;
                 return Err(Stopped::Succeeded);
             }
             // The parent has to know whom it hears.
@@ -171,45 +186,68 @@ impl Init {
 
     fn report_ready(&mut self) -> Result<()> {
         let receipt = std::mem::take(&mut self.receipt);
-        self.report(&Report::Ready(receipt))
-    }
-
-    /// Says something to the parent.
-    ///
-    /// # Errors
-    /// EPIPE when it is gone.
-    pub fn report(&self, report: &Report) -> Result<()> {
-        let what = || "cannot report to the parent".to_owned();
-        let report = serde_json::to_vec(report).context(what)?;
-        sys::socket::send(&self.control, &report, &[]).context(what)
+        Report::Ready(receipt).send(&self.control, &[])
     }
 
     /// Waits until the program may run; the result is who asked for it, and wants to know if it fails.
-    fn wait(&mut self, start: Start) -> Result<Option<OwnedFd>, Stopped> {
-        match start {
-            Start::Go => {
+    fn await_start(&self, start: Start, socket: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Stopped> {
+        match (start, socket) {
+            (Start::Socket, Some(socket)) => Ok(Some(accept(socket)?)),
+            _ => {
                 self.await_word()?;
                 Ok(None)
-            }
-            Start::Socket => {
-                let listener = self.received.require(&Role::StartSocket)?;
-                Ok(Some(accept(&listener)?))
             }
         }
     }
 
     /// The end of init: only returns when it fails.
     fn become_workload(&mut self, workload: &Workload) -> Error {
-        let Some(program) = self.program.take() else {
-            return Error::new(Kind::Failed, "no program was found", "");
+        match self.prepare(workload) {
+            Ok(program) => steps::seccomp::execute(workload, &program),
+            Err(error) => error,
+        }
+    }
+
+    fn prepare(&mut self, workload: &Workload) -> Result<Program> {
+        let program = steps::program::prepare(workload, self)?;
+        sys::process::reset_signals().context(|| "cannot reset signals".to_owned())?;
+        Ok(program)
+    }
+
+    /// The end of init where an agent is told of calls: it gets the listener before the program may run.
+    fn become_notified(
+        &mut self,
+        workload: &Workload,
+        filter: &Filter,
+        start: Start,
+        socket: Option<&OwnedFd>,
+    ) -> Error {
+        let program = match self.prepare(workload) {
+            Ok(program) => program,
+            Err(error) => return error,
         };
-        if let Err(error) = sys::process::reset_signals() {
-            return Error::new(Kind::Failed, "cannot reset signals", error.to_string());
-        }
-        if let Err(error) = steps::seccomp::load(workload) {
-            return error;
-        }
-        steps::program::execute(&program, workload)
+        let path = program.path();
+        let starter = OnceLock::new();
+        // All of this is done by the second thread.
+        let introduce = |listener: OwnedFd| -> Result<(), Stopped> {
+            Report::Listener.send(&self.control, &[listener.as_fd()])?;
+            drop(listener);
+            if let Some(who) = self.await_start(start, socket)? {
+                starter.get_or_init(|| who);
+            }
+            Ok(())
+        };
+        let hear = |news: News| match news {
+            News::Loaded(listener) => introduce(listener).err().map(|stopped| self.account_for(stopped)),
+            News::NotExecuted(errno) => {
+                let error = steps::program::not_executed(path, errno);
+                let code = error.exit_code();
+                // Nobody is left to tell when this fails.
+                Report::Failed(error).send(starter.get().unwrap_or(&self.control), &[]).unwrap_or_default();
+                Some(code)
+            }
+        };
+        steps::seccomp::execute_notified(filter, &program, &hear)
     }
 }
 

@@ -9,17 +9,19 @@
 //! init    Report     (hooks on the host) EnvironmentMade
 //! parent  1 byte     they have run
 //! init    Report     Ready with the receipt, or Failed
+//! init    Report     (a filter notifies) Listener, with the descriptor that the parent gives to the agent
 //! parent  1 byte     (start at once) go
 //! init    Report     Failed, or the socket closes: execve has happened
 //! ```
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
 use super::receipt::Receipt;
 use crate::error::{Context, Error, Result};
 use crate::plan::{Plan, Workload};
+use crate::sys::socket;
 
 /// What init is to become.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,8 +97,34 @@ pub enum Report {
     EnvironmentMade,
     /// Everything but seccomp is in force, and read back.
     Ready(Receipt),
-    /// It is not, and why.
+    /// The filters are in force, too; the descriptor that comes with this answers their notifications.
+    Listener,
+    /// Something did not work, and why.
     Failed(Error),
+}
+
+impl Report {
+    /// Sends it, on the control socket or to who connected to the start socket.
+    ///
+    /// # Errors
+    /// When nobody hears any more.
+    pub fn send(&self, to: impl AsFd, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        let what = || "cannot report to the parent".to_owned();
+        let report = serde_json::to_vec(self).context(what)?;
+        socket::send(to, &report, descriptors).context(what)
+    }
+
+    /// Hears one, with its descriptors; none when the other side has closed.
+    ///
+    /// # Errors
+    /// When it is no report, or ends within one.
+    pub fn receive(from: impl AsFd) -> Result<Option<(Self, Vec<OwnedFd>)>> {
+        let what = || "cannot hear the container's init".to_owned();
+        let message = socket::receive(from).context(what)?;
+        message
+            .map(|(bytes, descriptors)| Ok((serde_json::from_slice(&bytes).context(what)?, descriptors)))
+            .transpose()
+    }
 }
 
 /// Descriptors that came with an order.

@@ -216,11 +216,10 @@ impl Child {
             .context(what)?;
         self.reap();
         self.released = true;
-        let control = Rc::clone(&self.control);
         Ok(Child {
             pid: pid.as_raw_nonzero().get(),
             pidfd: Rc::new(pidfd),
-            control,
+            control: Rc::clone(&self.control),
             greeted,
             released: false,
         })
@@ -291,9 +290,7 @@ impl Child {
                     }
                 })?;
         }
-        rustix::io::write(&self.control, &[0])
-            .map(drop)
-            .context(|| "cannot start the container's init".to_owned())
+        self.let_go_on()
     }
 
     fn write_proc(&self, file: &str, text: &str) -> std::io::Result<()> {
@@ -330,7 +327,7 @@ impl Child {
     /// Hears that everything is in force, and from whom.
     fn await_ready(self, environment_made: &mut dyn FnMut(i32) -> Result<()>) -> Result<(Child, Receipt)> {
         self.await_report()?;
-        match self.receive()? {
+        match Report::receive(&self.control)?.map(|(report, _)| report) {
             Some(Report::Successor(pid)) => {
                 let child = self.succeeded_by(pid, true)?;
                 child.let_go_on()?;
@@ -343,7 +340,7 @@ impl Child {
             }
             Some(Report::Ready(receipt)) => Ok((self, receipt)),
             Some(Report::Failed(error)) => Err(error),
-            None => Err(self.died()),
+            Some(Report::Listener) | None => Err(self.died()),
         }
     }
 
@@ -354,10 +351,16 @@ impl Child {
             .context(|| "cannot start the container's init".to_owned())
     }
 
-    fn receive(&self) -> Result<Option<Report>> {
-        let what = || "cannot hear the container's init".to_owned();
-        let message = socket::receive(&self.control).context(what)?;
-        message.map(|(bytes, _)| serde_json::from_slice(&bytes).context(what)).transpose()
+    /// The listener of its filters, where they have one; it comes right after the child is ready.
+    ///
+    /// # Errors
+    /// Why the filters could not be loaded.
+    pub fn listener(&self) -> Result<OwnedFd> {
+        match Report::receive(&self.control)? {
+            Some((Report::Listener, mut descriptors)) => descriptors.pop().ok_or_else(|| self.died()),
+            Some((Report::Failed(error), _)) => Err(error),
+            _ => Err(self.died()),
+        }
     }
 
     /// Lets the child run its program, and waits until it does.
@@ -365,10 +368,9 @@ impl Child {
     /// # Errors
     /// Why the program could not be executed.
     pub fn go(&self) -> Result<()> {
-        let what = || "cannot start the program".to_owned();
-        rustix::io::write(&self.control, &[0]).call(|| "write(control socket)".to_owned()).context(what)?;
-        match self.receive()? {
-            Some(Report::Failed(error)) => Err(error),
+        self.let_go_on()?;
+        match Report::receive(&self.control)? {
+            Some((Report::Failed(error), _)) => Err(error),
             _ => Ok(()),
         }
     }

@@ -331,6 +331,18 @@ fn check(plan: &Plan, notes: &mut Notes) {
             }
         }
     }
+    let notifies = plan.workload.seccomp.iter().any(|filter| filter.listener.is_some());
+    if notifies && !plan.hooks.at(hooks::Point::StartContainer).is_empty() {
+        notes.refusals.push(
+            Error::new(
+                Kind::Unsupported,
+                "startContainer hooks with SCMP_ACT_NOTIFY",
+                "no agent is told of their calls",
+            )
+            .at("hooks.startContainer")
+            .fix("use createContainer hooks, or another action"),
+        );
+    }
 }
 
 #[cfg(test)]

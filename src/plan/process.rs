@@ -12,6 +12,7 @@ use super::mounts::{Mount, Rootfs};
 use super::namespaces::Namespaces;
 use super::personality;
 use super::scheduling::{self, CpuAffinity, IoPriority, Scheduler};
+use super::seccomp::known::FLAG_WAIT_KILLABLE_RECV;
 use super::seccomp::{Arch, Filter};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
@@ -187,37 +188,46 @@ fn tighten(workload: &mut Workload, notes: &mut Notes) {
 
 fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
     let own = input.config.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    let mut filters = Vec::new();
-    if let Some(own) = own {
-        match Filter::from_oci(own, Arch::NATIVE) {
-            Ok(filter) => filters.push(own_filter(filter, notes)),
-            Err(refusals) => notes.refusals.extend(refusals),
+    let own = own.and_then(|own| match Filter::from_oci(own, Arch::NATIVE) {
+        Ok((filter, changes)) => {
+            notes.changes.extend(changes);
+            notes.refusals.extend(lacks_flag(input, &filter));
+            Some(filter)
         }
+        Err(refusals) => {
+            notes.refusals.extend(refusals);
+            None
+        }
+    });
+    if input.level < Level::Baseline {
+        return own.into_iter().collect();
     }
-    if input.level >= Level::Baseline {
-        let filter = Filter::baseline();
-        notes.change("linux.seccomp", format!("the {} profile is added", filter.name));
-        filters.push(filter);
+    let baseline = Filter::baseline();
+    notes.change("linux.seccomp", format!("the {} profile is added", baseline.name));
+    match own {
+        Some(own) if own.listener.is_some() => match own.joined(&baseline) {
+            Ok(joined) => vec![joined],
+            Err(refusal) => {
+                notes.refusals.push(refusal);
+                Vec::new()
+            }
+        },
+        // Ours first: it lets the other one be loaded, which may not be so the other way round.
+        own => std::iter::once(baseline).chain(own).collect(),
     }
-    filters
 }
 
-/// The container's own filter, with what of it has no effect listed.
-fn own_filter(filter: Filter, notes: &mut Notes) -> Filter {
-    if filter.listener.is_some() {
-        notes.refusals.push(
-            Error::new(Kind::Unsupported, "SCMP_ACT_NOTIFY is not supported by this version", "")
-                .at("linux.seccomp.listenerPath")
-                .fix("use another action, or another runtime for this container"),
-        );
-    }
-    if !filter.skipped.is_empty() {
-        notes.change(
-            "linux.seccomp.syscalls",
-            format!("no such system calls here: {}", filter.skipped.join(", ")),
-        );
-    }
-    filter
+fn lacks_flag(input: &Input<'_>, filter: &Filter) -> Option<Error> {
+    let asked = filter.flags & FLAG_WAIT_KILLABLE_RECV != 0;
+    (asked && !input.host.seccomp_wait_killable).then(|| {
+        Error::new(
+            Kind::Unsupported,
+            "cannot use the seccomp profile",
+            "this kernel has no SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        )
+        .at("linux.seccomp.flags")
+        .fix("remove the flag, or use Linux 5.19 or newer")
+    })
 }
 
 /// Labels are for a security module that must be there: without it the process would run unconfined.

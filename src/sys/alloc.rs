@@ -11,15 +11,15 @@ use std::ptr;
 /// Taken from the kernel at once; a page of it costs memory only when it is touched.
 const CHUNK: usize = 1 << 20;
 
-/// The allocator. Not for more than one thread.
+/// The allocator. Not for two threads at a time.
 pub struct Bump {
     next: Cell<usize>,
     end: Cell<usize>,
     newest: Cell<usize>,
 }
 
-// SAFETY: the `sandrun` program has exactly one thread (it clones processes, never threads), so the cells are
-// never used by two at a time.
+// SAFETY: the `sandrun` program clones processes, never threads, but for one that takes turns with the first
+// (`sys::listener`), by atomics that order what both do. So the cells are never used by two at a time.
 unsafe impl Sync for Bump {}
 
 impl Bump {

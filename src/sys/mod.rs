@@ -7,6 +7,8 @@ pub mod alloc;
 pub mod bpf;
 pub mod clone;
 pub mod error;
+pub mod gate;
+pub mod listener;
 pub mod mount;
 pub mod process;
 pub mod schedule;

@@ -159,17 +159,52 @@ pub fn reset_signals() -> Result<(), CallError> {
     nix::sys::signal::SigSet::empty().thread_set_mask().call(|| "sigprocmask(SIG_SETMASK)".to_owned())
 }
 
-/// Replaces the process by the program at `path`.
-///
-/// Returns only on failure.
-pub fn execve(path: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
-    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (argv, envp) = (pointers(arguments), pointers(environment));
-    // SAFETY: both arrays end in a null pointer, and their strings outlive the call.
-    let result = unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
-    check(result.into()).err().unwrap_or(Errno::IO)
+/// A program that is ready to be executed: all that is left is one system call.
+pub struct Program {
+    path: CString,
+    argv: Strings,
+    envp: Strings,
+}
+
+/// Strings as `execve(2)` takes them.
+struct Strings {
+    /// What the pointers lead to.
+    _owned: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+impl Strings {
+    fn new(owned: Vec<CString>) -> Self {
+        let pointers = owned.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect();
+        Self { _owned: owned, pointers }
+    }
+}
+
+impl Program {
+    /// The program at `path`, with its arguments and environment.
+    pub fn new(path: CString, arguments: Vec<CString>, environment: Vec<CString>) -> Self {
+        Self { path, argv: Strings::new(arguments), envp: Strings::new(environment) }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &CStr {
+        &self.path
+    }
+
+    /// Replaces the process by it. Returns only on failure; a filter may also lie and answer that it was done.
+    pub fn execute(&self) -> Errno {
+        let (argv, envp) = (self.argv.pointers.as_ptr(), self.envp.pointers.as_ptr());
+        // SAFETY: both arrays end in a null pointer, and their strings live as long as `self`.
+        let result = unsafe { libc::execve(self.path.as_ptr(), argv, envp) };
+        check(result.into()).err().unwrap_or(Errno::IO)
+    }
+}
+
+/// Ends the process at once, also under a filter that refuses the call: then by a fault.
+pub fn exit(code: u8) -> ! {
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    unsafe { libc::syscall(libc::SYS_exit_group, libc::c_int::from(code)) };
+    std::process::abort()
 }
 
 /// Marks every descriptor from `first` up to be closed by the next `execve` (Linux 5.11).

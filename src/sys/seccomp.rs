@@ -4,8 +4,8 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use super::error::{CallError, Syscall, check};
 
-const TSYNC: u32 = 1;
-const NEW_LISTENER: u32 = 1 << 3;
+pub(super) const TSYNC: u32 = 1;
+pub(super) const NEW_LISTENER: u32 = 1 << 3;
 const TSYNC_ESRCH: u32 = 1 << 4;
 
 /// Puts the calling thread (with `TSYNC` in `flags`: the process) under a filter, for good.
@@ -38,4 +38,32 @@ pub fn load(instructions: &[u64], flags: u32) -> Result<Option<OwnedFd>, CallErr
     let descriptor = RawFd::try_from(result).map_err(|_| rustix::io::Errno::BADF).call(call)?;
     // SAFETY: with NEW_LISTENER the result is a descriptor that the kernel has just made for us alone.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// Whether this kernel knows all of these `SECCOMP_FILTER_FLAG_*`: it looks at them before it looks for the
+/// program, of which there is none.
+pub fn knows_flags(flags: u32) -> bool {
+    const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+    // This one needs a listener to wait for.
+    let flags = if flags & WAIT_KILLABLE_RECV != 0 { flags | NEW_LISTENER } else { flags };
+    let flags = if flags & NEW_LISTENER != 0 && flags & TSYNC != 0 { flags | TSYNC_ESRCH } else { flags };
+    // SAFETY: with a null pointer for the program, the kernel has nothing to read and loads nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            std::ptr::null::<libc::sock_fprog>(),
+        )
+    };
+    check(result) == Err(rustix::io::Errno::FAULT)
+}
+
+/// Whether this kernel has an action (`SECCOMP_GET_ACTION_AVAIL`, Linux 4.14), given as the `SECCOMP_RET_*`
+/// that a filter returns.
+pub fn knows_action(action: u32) -> bool {
+    // SAFETY: the kernel reads one integer, which lives through the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    check(result).is_ok()
 }

@@ -66,7 +66,8 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Message>, CallError> {
     Ok(Some((message, descriptors)))
 }
 
-/// Sends descriptors with one byte of data, as a console socket expects a terminal (runc, "docs/terminals").
+/// Sends data with descriptors, which come with its first bytes, as a console socket expects a terminal (runc,
+/// "docs/terminals") and a seccomp agent its listener.
 ///
 /// # Errors
 /// EPIPE when the other side is gone, those of `sendmsg(2)`.
@@ -78,10 +79,10 @@ pub fn send_with_data(
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(descriptors));
-    let data = [IoSlice::new(data)];
-    retry(|| sendmsg(socket.as_fd(), &data, &mut control, SendFlags::NOSIGNAL))
-        .map(drop)
-        .call(|| format!("sendmsg(SCM_RIGHTS, {} descriptors)", descriptors.len()))
+    let first = [IoSlice::new(data)];
+    let sent = retry(|| sendmsg(socket.as_fd(), &first, &mut control, SendFlags::NOSIGNAL))
+        .call(|| format!("sendmsg(SCM_RIGHTS, {} descriptors)", descriptors.len()))?;
+    write_all(socket.as_fd(), data.get(sent..).unwrap_or_default())
 }
 
 fn send_descriptors(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<(), CallError> {

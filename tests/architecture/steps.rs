@@ -114,11 +114,13 @@ fn init_runs_the_slices_in_order_and_filters_last() {
         "self.receive()?",
         "self.enforce(",
         "self.report_ready()?",
-        "self.wait(",
+        "self.await_start(",
         "self.become_workload(",
     ]);
     in_text(&["fn enforce(", "run(INIT,", "run(TAIL,"]);
-    in_text(&["fn become_workload(", "reset_signals()", "seccomp::load(", "program::execute("]);
+    in_text(&["fn become_workload(", "self.prepare(", "seccomp::execute("]);
+    in_text(&["fn prepare(", "program::prepare(", "reset_signals()"]);
+    in_text(&["fn become_notified(", "self.prepare(", "seccomp::execute_notified("]);
     let has_landlock = |names: Vec<&str>| names.contains(&"restrict by Landlock");
     assert!(!has_landlock(names(INIT)) && has_landlock(names(TAIL)));
 }

@@ -28,6 +28,7 @@ everything         report [--text]
 identity           status, caps, namespaces, rlimits, precedence
 surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
 attempts           gates [NAME...], syscall NAME [INTEGER...]
+                   calls | tries | in-threads | caught NAME[:INTEGER...]...
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
                    connect-abstract NAME, listen-abstract NAME, hunt SECONDS PATH, writable DIR
 load               forkbomb N, eat MIB
@@ -71,6 +72,10 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["cgroup"] => cgroup::own(),
         ["gates", names @ ..] => gates::tried(names),
         ["syscall", name, integers @ ..] => numbers::raw_call(name, integers)?,
+        ["calls", words @ ..] => numbers::calls(words)?,
+        ["tries", words @ ..] => numbers::tries(words)?,
+        ["in-threads", words @ ..] => numbers::in_threads(words)?,
+        ["caught", words @ ..] => numbers::caught(words)?,
         ["read", path] => reach::read(path),
         ["write", path] => reach::write(path),
         ["fd-reach", fd, path] => reach::through_descriptor(fd.parse().ok()?, path),

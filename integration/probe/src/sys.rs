@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::errno::{Errno, Outcome};
 
@@ -205,4 +206,36 @@ pub fn limit(resource: u32) -> Result<(i64, i64), Errno> {
         // SAFETY: the limit lives in this frame; the kernel writes nothing else.
         unsafe { libc::getrlimit(resource as _, &raw mut limit) };
     if result == -1 { Err(Errno::last()) } else { Ok((limit.rlim_cur as i64, limit.rlim_max as i64)) }
+}
+
+/// The call that the last SIGSYS was for.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn on_sigsys(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    /// The part of `siginfo_t` that SIGSYS fills (sigaction(2)): after three integers and padding.
+    #[repr(C)]
+    struct SigSys {
+        signal: [libc::c_int; 4],
+        address: usize,
+        number: libc::c_int,
+        arch: libc::c_uint,
+    }
+    // SAFETY: the kernel passes a siginfo_t, which is larger than this and laid out so for SIGSYS.
+    let number = unsafe { (*info.cast::<SigSys>()).number };
+    CAUGHT.store(number, Ordering::Relaxed);
+}
+
+/// Catches SIGSYS from here on, instead of dying of it.
+pub fn catch_sigsys() {
+    // SAFETY: an all-zero sigaction is a valid one, with an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_sigsys as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: the handler only stores an integer, and the old action is not asked for.
+    unsafe { libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut()) };
+}
+
+/// The number of the call that the last SIGSYS was for, 0 without one.
+pub fn caught_sigsys() -> i32 {
+    CAUGHT.load(Ordering::Relaxed)
 }

@@ -14,7 +14,7 @@ use crate::plan::{Plan, Workload};
 pub fn created(plan: &Plan, init: &mut Init) -> Result<()> {
     let hooks = &plan.hooks;
     if hooks.at_creation() {
-        init.report(&Report::EnvironmentMade)?;
+        Report::EnvironmentMade.send(&init.control, &[])?;
         init.hear()?.then_some(()).ok_or("it is gone").context(|| "cannot wait for the hooks".to_owned())?;
     }
     let pid = rustix::process::getpid().as_raw_nonzero().get();

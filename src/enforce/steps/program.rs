@@ -1,6 +1,6 @@
 //! The container's program: found before anything is reported ready, executed last.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::enforce::init::Init;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
+use crate::sys::process::Program;
 
 /// The search path of a process without one.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -70,8 +71,9 @@ fn not_runnable(name: &str, errno: Errno) -> Error {
     error.at("process.args[0]")
 }
 
-/// Executes the program. Only returns when that fails.
-pub fn execute(program: &CString, workload: &Workload) -> Error {
+/// Makes everything ready that is needed to execute the program that was found.
+pub fn prepare(workload: &Workload, init: &mut Init) -> Result<Program> {
+    let path = init.program.take().ok_or("it was not found").context(|| "no program to run".to_owned())?;
     let strings = |list: &[String]| -> Result<Vec<CString>> {
         let convert = |text: &String| CString::new(OsStr::new(text).as_bytes());
         list.iter().map(convert).collect::<Result<_, _>>().context(|| "cannot pass an argument".to_owned())
@@ -80,28 +82,23 @@ pub fn execute(program: &CString, workload: &Workload) -> Error {
     if variable(workload, "HOME").is_none() {
         environment.push(format!("HOME={}", home(workload.user.uid)));
     }
-    match (strings(&workload.args), strings(&environment)) {
-        (Ok(arguments), Ok(environment)) => {
-            let errno = crate::sys::process::execve(program, &arguments, &environment);
-            let name = program.to_string_lossy();
-            match errno {
-                Errno::NOENT => Error::new(
-                    Kind::ProgramNotFound,
-                    format!("cannot run {name:?}"),
-                    "its interpreter (\"#!\" line or dynamic linker) is not in the root filesystem",
-                )
-                .at("process.args[0]"),
-                Errno::NOEXEC => Error::new(
-                    Kind::ProgramNotExecutable,
-                    format!("cannot run {name:?}"),
-                    "exec format error",
-                )
-                .at("process.args[0]"),
-                other => not_runnable(&name, other),
-            }
-        }
-        (Err(error), _) | (_, Err(error)) => error,
-    }
+    Ok(Program::new(path, strings(&workload.args)?, strings(&environment)?))
+}
+
+/// Why the program at `path` was not executed.
+pub fn not_executed(path: &CStr, errno: Errno) -> Error {
+    let name = path.to_string_lossy();
+    let what = format!("cannot run {name:?}");
+    let error = match errno {
+        Errno::NOENT => Error::new(
+            Kind::ProgramNotFound,
+            what,
+            "its interpreter (\"#!\" line or dynamic linker) is not in the root filesystem",
+        ),
+        Errno::NOEXEC => Error::new(Kind::ProgramNotExecutable, what, "exec format error"),
+        other => not_runnable(&name, other),
+    };
+    error.at("process.args[0]")
 }
 
 /// The home directory that the container's `/etc/passwd` has for the user, else `/`.

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
-const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+/// Over `k` instructions.
+pub const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
+/// Ends with the answer `k`.
+pub const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 /// What a conditional jump asks of the accumulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

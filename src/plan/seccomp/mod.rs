@@ -3,21 +3,30 @@
 //! `names` knows call numbers, `profile` checks what `linux.seccomp` says, `table` lays it out by number,
 //! `compile` turns that into instructions that `code` assembles. The built-in profile goes the same way in
 //! build.rs, so that a start parses nothing.
+//!
+//! At `baseline` a call has to pass both profiles, and the strictest answer counts: kill process, kill thread,
+//! trap, errno, notify, trace, log, allow, in this order. So an agent is never asked about a call that
+//! `baseline` refuses, and cannot allow it; and what `baseline` allows is still the agent's to refuse. Where
+//! both answer with an errno, it is that of config.json.
 
 pub mod code;
 pub mod compile;
+mod join;
+pub mod known;
+mod listener;
 pub mod names;
 pub mod profile;
 pub mod summary;
 pub mod table;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompFilterFlag};
 use serde::{Deserialize, Serialize};
 
+use super::Change;
 use crate::error::{Error, Kind};
+pub use listener::Listener;
 pub use names::Arch;
 use profile::{Answer, Problem, Profile};
 
@@ -28,37 +37,19 @@ mod builtin {
     include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
 }
 
-const FLAG_TSYNC: u32 = 1;
-const FLAG_LOG: u32 = 1 << 1;
-const FLAG_SPEC_ALLOW: u32 = 1 << 2;
-const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
-
 /// One loaded program; several are stacked, the strictest answer wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
-    /// Where it comes from: `baseline` or `config.json`.
+    /// Where it comes from: `baseline`, `config.json`, or both in one.
     pub name: String,
     /// What the kernel runs.
     pub program: Program,
     /// `SECCOMP_FILTER_FLAG_*`, seccomp(2), but never `NEW_LISTENER`: that follows from `listener`.
     pub flags: u32,
-    /// Who decides the calls of `SCMP_ACT_NOTIFY` rules.
+    /// Who decides the calls that get `SCMP_ACT_NOTIFY`. Of all filters of a process one at most can have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listener: Option<Listener>,
-    /// Names in the profile that no listed architecture has; their rules have no effect.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skipped: Vec<String>,
-}
-
-/// The agent that is sent the listener descriptor (runtime-spec, config-linux.md, "seccomp").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listener {
-    /// Its UNIX stream socket.
-    pub path: PathBuf,
-    /// What it is told besides the container's state. May be empty.
-    pub metadata: String,
 }
 
 /// The instructions of a filter.
@@ -90,34 +81,53 @@ impl Filter {
             program: Program::Builtin(Builtin::Baseline),
             flags: 0,
             listener: None,
-            skipped: Vec::new(),
         }
     }
 
     /// The filter of a config.json (runtime-spec, config-linux.md, "seccomp"), for a host of architecture
-    /// `native`. The first matching rule of a call decides. Programs of an architecture that is not listed are
-    /// killed, as libseccomp does it. Without `flags`, `SPEC_ALLOW`, as in runc.
+    /// `native`, and what of it has no effect. The first matching rule of a call decides. Programs of an
+    /// architecture that is not listed are killed, as libseccomp does it. Without `flags`, `SPEC_ALLOW`, as in
+    /// runc.
     ///
     /// # Errors
     /// Every field that is not valid, and a program that is too long for the kernel.
-    pub fn from_oci(seccomp: &LinuxSeccomp, native: Arch) -> Result<Filter, Vec<Error>> {
-        let (mut problems, profile) = match Profile::read(seccomp, native, Answer::KILL_THREAD) {
-            Ok(profile) => (listener_problems(seccomp, profile.notifies()), Some(profile)),
-            Err(problems) => (problems, None),
-        };
-        let instructions = profile.as_ref().map(compile::compile).unwrap_or_default();
-        if instructions.len() > compile::MAX_INSTRUCTIONS {
-            problems.push(too_long(instructions.len()));
+    pub fn from_oci(seccomp: &LinuxSeccomp, native: Arch) -> Result<(Filter, Vec<Change>), Vec<Error>> {
+        let errors = |problems: Vec<Problem>| problems.into_iter().map(error).collect::<Vec<_>>();
+        let profile = Profile::read(seccomp, native, Answer::KILL_THREAD).map_err(errors)?;
+        let mut problems = Vec::new();
+        let listener = listener::resolve(seccomp, profile.notifies(), &mut problems);
+        let instructions = compile::compile(&profile);
+        problems.extend(too_long(&instructions));
+        if !problems.is_empty() {
+            return Err(errors(problems));
         }
-        match profile {
-            Some(profile) if problems.is_empty() => Ok(Filter {
-                name: "config.json".into(),
+        let filter = Filter {
+            name: "config.json".into(),
+            program: Program::Compiled(instructions),
+            flags: flags(seccomp, profile.notifies()),
+            listener,
+        };
+        Ok((filter, without_effect(seccomp, &profile, native)))
+    }
+
+    /// This filter and another one in one program, which answers what the two would when stacked, this one
+    /// last. It keeps this one's listener and flags, but for speculation, which both must allow.
+    ///
+    /// A filter with a listener is the only one that is loaded: before it, ours would refuse the listener, and
+    /// after it, the loading of ours would be a call that the listener is asked about.
+    ///
+    /// # Errors
+    /// A program that is too long for the kernel.
+    pub fn joined(self, other: &Filter) -> Result<Filter, Error> {
+        let instructions = join::join(&self.instructions(), &other.instructions());
+        match too_long(&instructions) {
+            Some(problem) => Err(error(problem)),
+            None => Ok(Filter {
+                name: format!("{} joined with {}", self.name, other.name),
                 program: Program::Compiled(instructions),
-                flags: flags(seccomp),
-                listener: listener(seccomp, &profile),
-                skipped: profile.unknown_names(),
+                flags: self.flags & (other.flags | !known::FLAG_SPEC_ALLOW),
+                listener: self.listener,
             }),
-            _ => Err(problems.into_iter().map(error).collect()),
         }
     }
 
@@ -136,59 +146,53 @@ fn error(problem: Problem) -> Error {
         .fix(problem.fix)
 }
 
-fn too_long(length: usize) -> Problem {
-    Problem {
+fn too_long(instructions: &[u64]) -> Option<Problem> {
+    let length = instructions.len();
+    (length > compile::MAX_INSTRUCTIONS).then(|| Problem {
         at: "syscalls".into(),
         why: format!("it compiles to {length} instructions, the kernel takes {}", compile::MAX_INSTRUCTIONS),
         fix: "list fewer architectures or use fewer argument rules",
-    }
-}
-
-fn listener_problems(seccomp: &LinuxSeccomp, notifies: bool) -> Vec<Problem> {
-    let flags = seccomp.flags().as_deref().unwrap_or_default();
-    let waits = flags.contains(&LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv);
-    let problem = |at: &str, why: &str, fix| Problem { at: at.into(), why: why.into(), fix };
-    let mut problems = Vec::new();
-    if notifies && seccomp.listener_path().is_none() {
-        problems.push(problem(
-            "listenerPath",
-            "SCMP_ACT_NOTIFY is used, but nobody is told",
-            "set it to the socket of a seccomp agent",
-        ));
-    }
-    if waits && !notifies {
-        problems.push(problem(
-            "flags",
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a rule with SCMP_ACT_NOTIFY",
-            "remove the flag",
-        ));
-    }
-    if seccomp.listener_metadata().is_some() && seccomp.listener_path().is_none() {
-        problems.push(problem(
-            "listenerMetadata",
-            "there is no listenerPath to send it to",
-            "remove it or set listenerPath",
-        ));
-    }
-    problems
-}
-
-fn listener(seccomp: &LinuxSeccomp, profile: &Profile) -> Option<Listener> {
-    let path = seccomp.listener_path().clone().filter(|_| profile.notifies())?;
-    Some(Listener { path, metadata: seccomp.listener_metadata().clone().unwrap_or_default() })
-}
-
-fn flags(seccomp: &LinuxSeccomp) -> u32 {
-    use LinuxSeccompFilterFlag as Flag;
-    let Some(flags) = seccomp.flags() else { return FLAG_SPEC_ALLOW };
-    flags.iter().fold(0, |all, flag| {
-        all | match flag {
-            Flag::SeccompFilterFlagTsync => FLAG_TSYNC,
-            Flag::SeccompFilterFlagLog => FLAG_LOG,
-            Flag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
-            Flag::SeccompFilterFlagWaitKillableRecv => FLAG_WAIT_KILLABLE_RECV,
-        }
     })
+}
+
+/// What a profile says that changes nothing, by field.
+fn without_effect(seccomp: &LinuxSeccomp, profile: &Profile, native: Arch) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut note = |at: &str, what: String| changes.push(Change { at: format!("linux.seccomp.{at}"), what });
+    let foreign = profile::foreign_archs(seccomp, native);
+    if !foreign.is_empty() {
+        let what = format!("no program of {} runs on this machine", foreign.join(", "));
+        note("architectures", what);
+    }
+    let unknown = profile.unknown_names();
+    if !unknown.is_empty() {
+        note("syscalls", format!("no such system calls here: {}", unknown.join(", ")));
+    }
+    for (index, _) in profile.rules.iter().enumerate().filter(|(_, rule)| rule.names.is_empty()) {
+        note(&format!("syscalls[{index}].names"), "is empty: the rule has no effect".to_owned());
+    }
+    if !profile.notifies() {
+        let without = "has no effect without SCMP_ACT_NOTIFY";
+        if listener::path(seccomp).is_some() {
+            note("listenerPath", without.to_owned());
+        }
+        if has_flag(seccomp, LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv) {
+            note("flags", format!("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV {without}"));
+        }
+    }
+    changes
+}
+
+fn has_flag(seccomp: &LinuxSeccomp, flag: LinuxSeccompFilterFlag) -> bool {
+    seccomp.flags().iter().flatten().any(|listed| *listed == flag)
+}
+
+/// The kernel refuses to wait for a listener that there is not.
+fn flags(seccomp: &LinuxSeccomp, notifies: bool) -> u32 {
+    let Some(listed) = seccomp.flags() else { return known::FLAG_SPEC_ALLOW };
+    let values = listed.iter().filter_map(|flag| known::flag_value(&flag.to_string()));
+    let flags = values.fold(0, |all, flag| all | flag);
+    if notifies { flags } else { flags & !known::FLAG_WAIT_KILLABLE_RECV }
 }
 
 #[cfg(test)]

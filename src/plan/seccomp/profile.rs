@@ -134,9 +134,6 @@ impl Profile {
         let mut problems = Vec::new();
         let default =
             answer(seccomp.default_action(), seccomp.default_errno_ret(), "defaultErrnoRet", &mut problems);
-        if default == Answer::NOTIFY {
-            problems.push(notify_covers_write("defaultAction".into()));
-        }
         let mut rules = Vec::new();
         for (index, syscall) in seccomp.syscalls().iter().flatten().enumerate() {
             rules.push(rule(syscall, &format!("syscalls[{index}]"), &mut problems));
@@ -163,33 +160,42 @@ impl Profile {
 
     /// Whether any call is handed to a listener.
     pub fn notifies(&self) -> bool {
-        self.rules.iter().any(|rule| rule.answer == Answer::NOTIFY)
+        let notifies = |rule: &Rule| rule.answer == Answer::NOTIFY && !rule.names.is_empty();
+        self.default == Answer::NOTIFY || self.rules.iter().any(notifies)
     }
 }
 
 /// The listed ABIs that a kernel of this architecture can be called through. The others cannot occur.
 fn abis(listed: &[OciArch], native: Arch) -> Vec<Abi> {
-    let possible: &[(OciArch, Abi)] = match native {
+    let also = foreign_abis(native).iter().filter(|(arch, _)| listed.contains(arch)).map(|(_, abi)| *abi);
+    std::iter::once(native.native_abi()).chain(also).collect()
+}
+
+/// Beside its own.
+fn foreign_abis(native: Arch) -> &'static [(OciArch, Abi)] {
+    match native {
         Arch::X86_64 => &[(OciArch::ScmpArchX32, Abi::X32), (OciArch::ScmpArchX86, Abi::X86)],
         Arch::Aarch64 => &[(OciArch::ScmpArchArm, Abi::Arm)],
+    }
+}
+
+/// Listed architectures whose programs this kernel cannot run.
+pub fn foreign_archs(seccomp: &LinuxSeccomp, native: Arch) -> Vec<String> {
+    let own = match native {
+        Arch::X86_64 => OciArch::ScmpArchX86_64,
+        Arch::Aarch64 => OciArch::ScmpArchAarch64,
     };
-    let also = possible.iter().filter(|(arch, _)| listed.contains(arch)).map(|(_, abi)| *abi);
-    std::iter::once(native.native_abi()).chain(also).collect()
+    let runs = |arch: &OciArch| {
+        [own, OciArch::ScmpArchNative].contains(arch)
+            || foreign_abis(native).iter().any(|(other, _)| other == arch)
+    };
+    let listed = seccomp.architectures().iter().flatten();
+    listed.filter(|arch| !runs(arch)).map(ToString::to_string).collect()
 }
 
 fn rule(syscall: &LinuxSyscall, at: &str, problems: &mut Vec<Problem>) -> Rule {
     let mut found = Vec::new();
-    if syscall.names().is_empty() {
-        found.push(Problem {
-            at: "names".into(),
-            why: "it is empty".into(),
-            fix: "name the calls the rule is for",
-        });
-    }
     let answer = answer(syscall.action(), syscall.errno_ret(), "errnoRet", &mut found);
-    if answer == Answer::NOTIFY && syscall.names().iter().any(|name| name == "write") {
-        found.push(notify_covers_write("names".into()));
-    }
     let args = syscall.args().as_deref().unwrap_or_default();
     let conditions = args
         .iter()
@@ -274,14 +280,5 @@ fn answer(
         Action::ScmpActLog => Answer::LOG,
         Action::ScmpActAllow => Answer::ALLOW,
         Action::ScmpActNotify => Answer::NOTIFY,
-    }
-}
-
-/// The runtime has to send the listener to the agent after the filter is loaded, which takes a write.
-fn notify_covers_write(at: String) -> Problem {
-    Problem {
-        at,
-        why: "SCMP_ACT_NOTIFY covers write".into(),
-        fix: "leave write out of what the agent decides",
     }
 }

@@ -91,6 +91,27 @@ fn a_wrong_type_is_named_with_its_path() {
         ("/linux/resources", json!({ "memory": { "limit": "1G" } }), "linux.resources.memory.limit"),
         ("/linux/sysctl", json!({ "net.x": 1 }), "linux.sysctl.net.x"),
         ("/linux/seccomp", json!({ "defaultAction": "ALLOW" }), "linux.seccomp.defaultAction"),
+        (
+            "/linux/seccomp",
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NEW_LISTENER"] }),
+            "linux.seccomp.flags[0]",
+        ),
+        (
+            "/linux/seccomp",
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_VAX"] }),
+            "linux.seccomp.architectures[0]",
+        ),
+        (
+            "/linux/seccomp",
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["read"], "action": "SCMP_ACT_ASK" }] }),
+            "linux.seccomp.syscalls[0].action",
+        ),
+        (
+            "/linux/seccomp",
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["read"], "action": "SCMP_ACT_LOG",
+                "args": [{ "index": 0, "value": 1, "op": "SCMP_CMP_LIKE" }] }] }),
+            "linux.seccomp.syscalls[0].args[0].op",
+        ),
         ("/linux/devices", json!([{ "path": "/dev/x", "type": "z" }]), "linux.devices[0].type"),
         ("/annotations", json!({ "a": 1 }), "annotations.a"),
     ] {

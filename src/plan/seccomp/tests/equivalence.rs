@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 
-const CLASSIC_JSON: &str = include_str!("../testdata/classic.json");
+pub const CLASSIC_JSON: &str = include_str!("../testdata/classic.json");
 const CALLS: usize = 200_000;
 
 /// The profile as its JSON says it, evaluated rule by rule, without any type of this crate.
@@ -85,10 +85,10 @@ fn action(action: &Value, errno: &Value) -> u32 {
 }
 
 /// xorshift64*: the same calls in every run.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -105,7 +105,7 @@ impl Random {
 }
 
 /// Every value a rule compares with, near it, and with bits in the other half.
-fn interesting(json: &Value) -> Vec<u64> {
+pub fn interesting(json: &Value) -> Vec<u64> {
     let mut values = vec![0, 1, u64::MAX];
     let args = json["syscalls"].as_array().unwrap().iter().flat_map(|rule| rule["args"].as_array().cloned());
     for arg in args.flatten() {
@@ -118,7 +118,7 @@ fn interesting(json: &Value) -> Vec<u64> {
     values
 }
 
-fn random_call(random: &mut Random, values: &[u64], conditional: &[u32]) -> Call {
+pub fn random_call(random: &mut Random, values: &[u64], conditional: &[u32]) -> Call {
     let arch = match random.below(10) {
         0 => Abi::X86.audit_arch(),
         1 => Abi::Aarch64.audit_arch(),

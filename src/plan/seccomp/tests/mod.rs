@@ -4,6 +4,8 @@
 mod baseline;
 mod equivalence;
 mod interpreter;
+mod join;
+mod listener;
 mod operators;
 mod profiles;
 

@@ -293,16 +293,35 @@ fn fields_that_this_version_does_not_have_are_refused_by_name() {
 }
 
 #[test]
-fn deciding_calls_elsewhere() {
-    let seccomp = json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent",
-        "syscalls": [{ "names": ["mount"], "action": "SCMP_ACT_NOTIFY" }] });
-    check([(
+fn hooks_inside_have_no_agent() {
+    let rule = json!([{ "names": ["mount"], "action": "SCMP_ACT_NOTIFY" }]);
+    let seccomp =
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rule, "listenerPath": "/run/agent" });
+    let notified = |hook: &str| {
+        let config = with(good(), "/hooks", json!({ hook: [{ "path": "/hook" }] }));
+        plan(&with(config, "/linux/seccomp", seccomp.clone()).to_string(), Level::Baseline, &root(v2(), 7))
+    };
+    let error = notified("startContainer").err().unwrap();
+    assert_eq!((error.at.as_deref(), error.kind), (Some("hooks.startContainer"), Unsupported), "{error}");
+    assert!(notified("createContainer").is_ok(), "they run before the filters are loaded");
+}
+
+#[test]
+fn a_seccomp_flag_that_the_kernel_lacks() {
+    let rule = json!([{ "names": ["mount"], "action": "SCMP_ACT_NOTIFY" }]);
+    let config = with(
+        good(),
         "/linux/seccomp",
-        seccomp,
-        "linux.seccomp.listenerPath",
-        Unsupported,
-        "SCMP_ACT_NOTIFY is not supported",
-    )]);
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rule, "listenerPath": "/run/agent",
+                "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] }),
+    );
+    let old = Host { seccomp_wait_killable: false, ..root(v2(), 7) };
+    for level in [Level::Oci, Level::Baseline] {
+        let error = refused_by(&old, level, &config);
+        assert_eq!((error.at.as_deref(), error.kind), (Some("linux.seccomp.flags"), Unsupported), "{error}");
+        assert!(error.to_string().contains("Linux 5.19"), "{error}");
+        plan(&config.to_string(), level, &root(v2(), 7)).unwrap();
+    }
 }
 
 #[test]
