@@ -124,9 +124,7 @@ impl StateDir {
             .map_err(explain_root)?;
         let root = open_root(root)?;
         match mkdirat(&root, id, Mode::from_raw_mode(0o700)) {
-            Err(Errno::EXIST) => {
-                return Err(id::taken(id));
-            }
+            Err(Errno::EXIST) => return Err(id::taken(id)),
             result => result
                 .call(|| format!("mkdirat({id:?})"))
                 .context(|| format!("cannot create container {id}"))
