@@ -7,6 +7,7 @@
 
 mod executable;
 pub mod hook;
+mod id_maps;
 pub mod init;
 pub mod order;
 pub mod receipt;

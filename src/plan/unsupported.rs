@@ -14,10 +14,6 @@ pub(super) fn refusals(config: &Spec) -> Vec<Error> {
             "linux.netDevices",
             linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|list| !list.is_empty())),
         ),
-        (
-            "linux.mountLabel",
-            linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-        ),
         ("linux.personality", linux.is_some_and(|linux| linux.personality().is_some())),
         ("process.ioPriority", process.is_some_and(|process| process.io_priority().is_some())),
         ("process.scheduler", process.is_some_and(|process| process.scheduler().is_some())),

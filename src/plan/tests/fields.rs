@@ -103,7 +103,9 @@ fn the_cgroup_mount_shows_what_the_host_has() {
     let config = with(good(), "/mounts", json!([{ "destination": "/sys/fs/cgroup", "type": "cgroup" }]));
     let views = |layout: Layout| match planned(&config, Level::Oci, &root(layout, 7)).mounts.remove(0).source
     {
-        Source::Cgroup { views } => views.into_iter().map(|view| (view.name, view.path)).collect::<Vec<_>>(),
+        Source::Cgroup { views, .. } => {
+            views.into_iter().map(|view| (view.name, view.path)).collect::<Vec<_>>()
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(views(v2()), [(String::new(), "/sys/fs/cgroup/sandrun-web".to_owned())]);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::cgroup::{Hierarchy, Layout, Unified};
 use super::{Input, Options, Plan, resolve};
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::level::Level;
 use crate::oci;
 
@@ -47,12 +47,33 @@ fn v2() -> Layout {
 /// Root of a host with everything but a security module with labels.
 fn root(cgroup: Layout, landlock_abi: u32) -> Host {
     let capabilities = (1 << 41) - 1;
-    Host { euid: 0, egid: 0, capabilities, landlock_abi, cgroup, apparmor: false, selinux: false }
+    Host {
+        euid: 0,
+        egid: 0,
+        caller: Caller::Root,
+        may_mount: true,
+        id_mappers: [None, None],
+        capabilities,
+        landlock_abi,
+        cgroup,
+        apparmor: false,
+        selinux: false,
+    }
 }
 
 /// An ordinary user of the same host.
 fn user(cgroup: Layout, landlock_abi: u32) -> Host {
-    Host { euid: 1000, egid: 1000, capabilities: 0, ..root(cgroup, landlock_abi) }
+    let host = root(cgroup, landlock_abi);
+    let id_mappers = ["newuidmap", "newgidmap"].map(|name| Some(format!("/usr/bin/{name}")));
+    Host {
+        euid: 1000,
+        egid: 1000,
+        caller: Caller::User,
+        may_mount: false,
+        id_mappers,
+        capabilities: 0,
+        ..host
+    }
 }
 
 /// The plan of a configuration given as text.

@@ -203,6 +203,13 @@ fn processes() {
         ("/process/user", json!({ "umask": 512 }), "process.user.umask", Invalid, "above 511"),
         ("/process/oomScoreAdj", json!(1001), "process.oomScoreAdj", Invalid, "from -1000 to 1000"),
         (
+            "/linux/mountLabel",
+            json!("system_u:object_r:container_file_t:s0"),
+            "linux.mountLabel",
+            Unsupported,
+            "SELinux is not enabled",
+        ),
+        (
             "/process/apparmorProfile",
             json!("docker-default"),
             "process.apparmorProfile",
@@ -293,13 +300,6 @@ fn fields_that_this_version_does_not_have_are_refused_by_name() {
             "/linux/netDevices",
             json!({ "eth0": { "name": "net0" } }),
             "linux.netDevices",
-            Unsupported,
-            "is not supported",
-        ),
-        (
-            "/linux/mountLabel",
-            json!("system_u:object_r:container_file_t:s0"),
-            "linux.mountLabel",
             Unsupported,
             "is not supported",
         ),
