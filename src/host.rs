@@ -90,10 +90,13 @@ fn caller(euid: u32, capabilities: u64) -> Caller {
     if euid != 0 || capabilities & SYS_ADMIN == 0 {
         return Caller::User;
     }
-    match rustix::fs::stat("/proc/self/ns/user") {
-        Ok(namespace) if namespace.st_ino != FIRST_USER_NAMESPACE => Caller::NamespaceRoot,
-        _ => Caller::Root,
-    }
+    if in_first_user_namespace() { Caller::Root } else { Caller::NamespaceRoot }
+}
+
+/// Whether the ids of this process are the host's. Without `/proc`, of which nothing else would work either, they
+/// are taken for that.
+pub fn in_first_user_namespace() -> bool {
+    rustix::fs::stat("/proc/self/ns/user").map_or(true, |namespace| namespace.st_ino == FIRST_USER_NAMESPACE)
 }
 
 /// On the PATH, or where distributions have it.

@@ -17,7 +17,9 @@ pub(super) fn write(pid: i32, namespaces: &Namespaces) -> Result<()> {
     ];
     for (file, field, mappings, mapper) in maps {
         let written = match mapper {
-            Mapper::Runtime => write_proc(pid, file, &IdMapping::table(mappings)),
+            Mapper::Runtime => write_proc(pid, file, &IdMapping::table(mappings)).map_err(|error| {
+                error.fix(format!("map ids that the caller's own user namespace has: see /proc/self/{file}"))
+            }),
             // Who may only map their own group must first give up dropping groups (user_namespaces(7)).
             Mapper::Own if file == "gid_map" => write_proc(pid, "setgroups", "deny")
                 .and_then(|()| write_proc(pid, file, &IdMapping::table(mappings))),

@@ -4,11 +4,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, XattrFlags, fchmod, fsetxattr, fstat, openat};
+use rustix::io::Errno;
 
 use crate::enforce::init::Init;
 use crate::enforce::order::Role;
 use crate::enforce::root::{self, Root};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
 use crate::plan::mounts::{Mount, Propagation, Source};
 use crate::sys::mount::{
@@ -74,9 +75,11 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
 /// ENOENT when the source is not there.
 pub fn bind_source(path: &Path, recursive: bool, nofollow: bool) -> Result<OwnedFd> {
     let what = || format!("cannot bind {}", path.display());
-    let source = root::host(path, nofollow).context(what).map_err(|error| match error.kind {
-        Kind::NotFound => error.fix("make it first: a missing source is not made"),
-        _ => error,
+    let opened = root::host(path, nofollow);
+    let missing = opened.as_ref().is_err_and(|error| error.errno == Errno::NOENT);
+    let source = opened.context(what).map_err(|error| match missing {
+        true => error.fix("make it first: a missing source is not made"),
+        false => error,
     })?;
     clone_tree(&source, Path::new(""), recursive).context(what)
 }

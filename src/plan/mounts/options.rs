@@ -40,7 +40,7 @@ enum Effect {
 }
 
 /// Every option that is no filesystem's own. Access times are one field of several values: each of them clears the
-/// whole field first. Filesystems that count versions of inodes always do (ext4 since Linux 6.1), and what a mount
+/// whole field first; what takes one of them away leaves the kernel's default, `relatime`. Filesystems that count versions of inodes always do (ext4 since Linux 6.1), and what a mount
 /// says goes to the caller, not to the kernel's log.
 const OPTIONS: [(&str, Effect); 65] = {
     use self::Propagation::{Private, Shared, Slave, Unbindable};
@@ -71,7 +71,7 @@ const OPTIONS: [(&str, Effect); 65] = {
         ("noiversion", Moot),
         ("nolazytime", Superblock("nolazytime")),
         ("nomand", Superblock("nomand")),
-        ("norelatime", Own(STRICTATIME, ATIME)),
+        ("norelatime", Own(RELATIME, ATIME)),
         ("nostrictatime", Own(RELATIME, ATIME)),
         ("nosuid", Own(NOSUID, 0)),
         ("nosymfollow", Own(NOSYMFOLLOW, 0)),
@@ -88,7 +88,7 @@ const OPTIONS: [(&str, Effect); 65] = {
         ("rnodev", Recursive(NODEV, 0)),
         ("rnodiratime", Recursive(NODIRATIME, 0)),
         ("rnoexec", Recursive(NOEXEC, 0)),
-        ("rnorelatime", Recursive(STRICTATIME, ATIME)),
+        ("rnorelatime", Recursive(RELATIME, ATIME)),
         ("rnostrictatime", Recursive(RELATIME, ATIME)),
         ("rnosuid", Recursive(NOSUID, 0)),
         ("rnosymfollow", Recursive(NOSYMFOLLOW, 0)),
