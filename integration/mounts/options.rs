@@ -68,6 +68,7 @@ const NOT_CRUN: &[&str] = &[
     "shared",
     "rshared",
     "runbindable",
+    "unbindable",
     LATER_WINS,
 ];
 

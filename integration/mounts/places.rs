@@ -133,3 +133,18 @@ fn paths_that_are_not_there_need_no_mask_and_no_seal() {
     assert!(output.stdout.starts_with("group\n") || output.stdout.starts_with("masked\n"), "{output}");
     assert!(output.stderr.contains("Read-only"), "{output}");
 }
+
+#[test]
+fn a_read_only_tmpfs_has_its_mount_points_devices_and_copies() {
+    skip_unless!(is_root(), "needs root");
+    let script = "cat /copied/file; ls -d /dev/pts /dev/null /copied/below; for place in /dev /copied /copied/below; do \
+        touch $place/x 2>/dev/null && echo $place; done";
+    let bundle = Bundle::shell(script);
+    fs::create_dir(bundle.rootfs().join("copied")).expect("cannot make a directory");
+    fs::write(bundle.rootfs().join("copied/file"), "copy\n").expect("cannot write");
+    let bundle = bundle
+        .mount(tmpfs("/copied", &["rro", "tmpcopyup"]))
+        .mount(tmpfs("/copied/below", &[]))
+        .edit(|config| config["mounts"][1]["options"].as_array_mut().expect("a list").push(json!("ro")));
+    assert_eq!(say(&bundle), "copy\n/copied/below\n/dev/null\n/dev/pts\n/copied/below\n");
+}

@@ -17,6 +17,8 @@ use crate::sys::mount::{
 };
 use crate::sys::{CallError, Syscall};
 
+const RDONLY: u64 = 0x1;
+
 mod cgroup;
 mod copy_up;
 mod explain;
@@ -50,6 +52,9 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
             keep(init, mount, tree)
         }
         Source::Filesystem { fstype, source, options, copy_up } => {
+            let waits = fstype == "tmpfs" && mount.is_readonly();
+            let first = waits.then(|| writable(mount));
+            let mount = first.as_ref().unwrap_or(mount);
             let tree = match filesystem(plan, fstype, source.as_deref(), options, mount) {
                 Err(error) if fstype == "sysfs" && denied(&error) => host_sysfs().map_err(|_| error)?,
                 tree => tree?,
@@ -62,6 +67,10 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
             }
             propagate(&tree, mount, Propagation::Private, false)?;
             put(init.root()?, mount, &tree)?;
+            if waits {
+                let later = tree.try_clone().context(|| format!("cannot keep {}", mount.destination))?;
+                init.readonly_later.push(later);
+            }
             keep(init, mount, tree)
         }
         Source::Cgroup { views, .. } => cgroup::mount(plan, views, init, mount),
@@ -93,7 +102,11 @@ pub fn map_ids(tree: &OwnedFd, namespace: &OwnedFd, mount: &Mount) -> Result<()>
     set_idmap(tree, namespace, recursive)
         .context(|| format!("cannot map the ids of the mount on {}", mount.destination))
         .map_err(|error| {
-            error.at(&mount.at).fix(
+            let error = error.at(&mount.at);
+            if denied(&error) {
+                return error.fix("only root of the host may map the ids of a filesystem of the host's");
+            }
+            error.fix(
                 "the filesystem has to support it: ext4, vfat and xfs do since Linux 5.12, btrfs since 5.15, the \
                  layers of an overlay since 5.19, tmpfs since 6.3; proc, sysfs and an overlay itself do not",
             )
@@ -131,9 +144,15 @@ fn denied(error: &Error) -> bool {
 fn host_sysfs() -> Result<OwnedFd> {
     let what = || "cannot bind the host's /sys".to_owned();
     let tree = clone_private(CWD, Path::new("/sys"), true).context(what)?;
-    let readonly = Attributes { set: 0x1, ..Attributes::default() };
+    let readonly = Attributes { set: RDONLY, ..Attributes::default() };
     set_attributes(&tree, readonly, true).context(what)?;
     Ok(tree)
+}
+
+/// What is mounted in a tmpfs, and the devices in `/dev`, are still to be made there.
+fn writable(mount: &Mount) -> Mount {
+    let all = !RDONLY;
+    Mount { set: mount.set & all, set_recursive: mount.set_recursive & all, ..mount.clone() }
 }
 
 /// A tmpfs has the mode of the directory it hides, unless it is given one, and may start with what is in there.

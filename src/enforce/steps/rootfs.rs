@@ -54,12 +54,15 @@ pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
     Ok(())
 }
 
-/// Read-only, if it is to be, now that every mount point is made.
+/// Read-only, if it is to be, now that every mount point is made; and so the mounts that waited for that.
 pub fn seal(plan: &Plan, init: &mut Init) -> Result<()> {
+    let attributes = Attributes { set: RDONLY, ..Attributes::default() };
+    for mount in init.readonly_later.drain(..) {
+        set_attributes(mount, attributes, false).context(|| "cannot make a mount read-only".to_owned())?;
+    }
     if !plan.rootfs.readonly {
         return Ok(());
     }
-    let attributes = Attributes { set: RDONLY, ..Attributes::default() };
     set_attributes(init.root()?.as_fd(), attributes, false)
         .context(|| "cannot seal the root filesystem".to_owned())
 }

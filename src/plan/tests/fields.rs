@@ -4,11 +4,11 @@ use super::*;
 use crate::plan::mounts::{Propagation, Source};
 use crate::plan::namespaces::NamespaceKind;
 
-fn planned(config: &Value, level: Level, host: &Host) -> Plan {
+pub(super) fn planned(config: &Value, level: Level, host: &Host) -> Plan {
     plan(&config.to_string(), level, host).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn changed(plan: &Plan, at: &str) -> bool {
+pub(super) fn changed(plan: &Plan, at: &str) -> bool {
     plan.changes.iter().any(|change| change.at == at)
 }
 

@@ -3,6 +3,7 @@
 mod fields;
 mod golden;
 mod loading;
+mod mounts;
 mod refusals;
 
 use std::path::Path;
