@@ -110,9 +110,10 @@ fn the_root_itself_can_be_mounted_on() {
     let bundle = Bundle::shell("cat /etc/which; touch /new && echo writable");
     let other = Bundle::shell("");
     fs::write(other.rootfs().join("etc/which"), "the volume\n").expect("cannot write");
-    let mut bundle = bundle;
-    let mounts = bundle.config["mounts"].as_array_mut().expect("a list");
-    mounts.insert(0, bind(&other.rootfs(), "/", &["rbind", "rw"]));
+    let bundle = bundle.edit(|config| {
+        let root = bind(&other.rootfs(), "/", &["rbind", "rw"]);
+        config["mounts"].as_array_mut().expect("a list").insert(0, root);
+    });
     assert_eq!(say(&bundle), "the volume\nwritable\n");
     assert!(other.rootfs().join("new").exists() && !bundle.rootfs().join("new").exists());
 }

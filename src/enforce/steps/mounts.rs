@@ -213,7 +213,10 @@ fn put(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<()> {
 /// it by then; everything in what is on `/`.
 fn keep(init: &mut Init, mount: &Mount, tree: OwnedFd) -> Result<()> {
     match mount.destination.as_str() {
-        "/" => init.root = Some(Root::new(tree)),
+        "/" => {
+            init.root = Some(Root::new(tree));
+            init.pseudo.clear();
+        }
         "/proc" | "/sys" => init.pseudo.push((mount.destination.clone(), Root::new(tree))),
         _ => {}
     }

@@ -11,6 +11,12 @@ pub(super) fn refused(fstype: &str, options: &[(String, Option<String>)], error:
     if fstype == "devpts" && why.contains("Invalid gid") {
         return error.fix("in a user namespace the group has to be mapped: map it, or remove the option gid");
     }
+    if why.contains(", context=") {
+        return error.fix("name a label that the loaded SELinux policy has in linux.mountLabel");
+    }
+    if why.contains("No such device") && why.starts_with("fsopen") {
+        return error.fix(format!("this kernel has no filesystem {fstype}, or its module is not installed"));
+    }
     if options.iter().any(|(key, _)| key == "lowerdir+") && why.contains("lowerdir+") {
         return error.fix("layers that are longer than 255 bytes together need Linux 6.7: use shorter paths");
     }
