@@ -95,8 +95,13 @@ fn caller(euid: u32, capabilities: u64) -> Caller {
 
 /// Whether the ids of this process are the host's. Without `/proc`, of which nothing else would work either, they
 /// are taken for that.
-pub fn in_first_user_namespace() -> bool {
+fn in_first_user_namespace() -> bool {
     rustix::fs::stat("/proc/self/ns/user").map_or(true, |namespace| namespace.st_ino == FIRST_USER_NAMESPACE)
+}
+
+/// Whether the caller is root, and its ids the host's.
+pub fn is_host_root() -> bool {
+    rustix::process::geteuid().is_root() && in_first_user_namespace()
 }
 
 /// On the PATH, or where distributions have it.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id;
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::in_first_user_namespace;
+use crate::host::is_host_root;
 use crate::level::Level;
 use crate::plan::Hooks;
 use crate::sys::Syscall;
@@ -367,10 +367,6 @@ pub fn default_root() -> PathBuf {
         Some(dir) if !is_host_root() => Path::new(&dir).join("sandrun"),
         _ => PathBuf::from("/run/sandrun"),
     }
-}
-
-fn is_host_root() -> bool {
-    rustix::process::geteuid().is_root() && in_first_user_namespace()
 }
 
 fn explain_root(error: Error) -> Error {
