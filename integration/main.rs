@@ -26,6 +26,7 @@ mod freezer;
 mod hooks;
 mod landlock;
 mod lifecycle;
+mod mounts;
 mod namespaces;
 mod netdevices;
 mod peers;

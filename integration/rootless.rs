@@ -1,6 +1,10 @@
 //! An ordinary user: containers of their own, in their own user namespace, with what they may not have stated
 //! or refused, never left out in silence.
 
+mod engine;
+mod ids;
+mod inside;
+
 use serde_json::{Value, json};
 
 use crate::support::{Bundle, Runtime, is_root, leaks};

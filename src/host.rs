@@ -13,6 +13,19 @@ use crate::plan::seccomp::known::FLAG_WAIT_KILLABLE_RECV;
 use crate::sys;
 use crate::sys::mount::{Attributes, set_attributes};
 
+/// Whose rights a container is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Caller {
+    /// The host's root: user 0 with `CAP_SYS_ADMIN` in the first user namespace.
+    Root,
+    /// Root of another user namespace, as `unshare -r` and an engine without root make one: everything of that
+    /// namespace may be done, nothing of the host's, such as device nodes.
+    NamespaceRoot,
+    /// Anybody else: everything is done in a user namespace of the container's own.
+    User,
+}
+
 /// Facts about the host and the caller, as the plan needs them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,6 +34,12 @@ pub struct Host {
     pub euid: u32,
     /// Effective group id of the caller.
     pub egid: u32,
+    /// Whose rights these are.
+    pub caller: Caller,
+    /// Whether the caller may mount, where it is: not with rights over a user namespace alone.
+    pub may_mount: bool,
+    /// `newuidmap(1)` and `newgidmap(1)`, for an ordinary user.
+    pub id_mappers: [Option<String>; 2],
     /// What the caller is permitted: nothing beyond it can be given.
     pub capabilities: u64,
     /// Highest ABI of Landlock, 0 without it (`landlock_create_ruleset(2)`).
@@ -42,12 +61,22 @@ impl Host {
     /// `Unsupported` on a kernel that is too old; else when `/sys/fs/cgroup` or the caller's own attributes
     /// cannot be read.
     pub fn probe() -> Result<Self> {
-        check_kernel(set_attributes(CWD, Attributes::default(), false))?;
+        let may_mount = probe_mount(set_attributes(CWD, Attributes::default(), false))?;
         let what = || "cannot find out what this host can do".to_owned();
+        let euid = rustix::process::geteuid().as_raw();
+        let capabilities = sys::process::permitted_capabilities().context(what)?;
+        let caller = caller(euid, capabilities);
+        let id_mappers = match caller {
+            Caller::User => ["newuidmap", "newgidmap"].map(find_program),
+            Caller::Root | Caller::NamespaceRoot => [None, None],
+        };
         Ok(Self {
-            euid: rustix::process::geteuid().as_raw(),
+            euid,
             egid: rustix::process::getegid().as_raw(),
-            capabilities: sys::process::permitted_capabilities().context(what)?,
+            caller,
+            may_mount,
+            id_mappers,
+            capabilities,
             landlock_abi: sys::process::landlock_abi(),
             cgroup: cgroup::detect()?,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
@@ -55,17 +84,42 @@ impl Host {
             seccomp_wait_killable: sys::seccomp::knows_flags(FLAG_WAIT_KILLABLE_RECV),
         })
     }
+}
 
-    /// Whether the caller may mount on the host's side.
-    pub fn is_privileged(&self) -> bool {
-        const SYS_ADMIN: u64 = 1 << 21;
-        self.euid == 0 && self.capabilities & SYS_ADMIN != 0
+/// The number that the kernel gives the first user namespace (`PROC_USER_INIT_INO`, Linux 3.8).
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+fn caller(euid: u32, capabilities: u64) -> Caller {
+    const SYS_ADMIN: u64 = 1 << 21;
+    if euid != 0 || capabilities & SYS_ADMIN == 0 {
+        return Caller::User;
     }
+    if in_first_user_namespace() { Caller::Root } else { Caller::NamespaceRoot }
+}
+
+/// Whether the ids of this process are the host's. Without `/proc`, of which nothing else would work either, they
+/// are taken for that.
+fn in_first_user_namespace() -> bool {
+    rustix::fs::stat("/proc/self/ns/user").map_or(true, |namespace| namespace.st_ino == FIRST_USER_NAMESPACE)
+}
+
+/// Whether the caller is root, and its ids the host's.
+pub fn is_host_root() -> bool {
+    rustix::process::geteuid().is_root() && in_first_user_namespace()
+}
+
+/// On the PATH, or where distributions have it.
+fn find_program(name: &str) -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs = std::env::split_paths(&path).chain(["/usr/bin".into()]);
+    let file =
+        dirs.find_map(|dir| Some(dir.join(name)).filter(|file| dir.is_absolute() && file.is_file()))?;
+    file.to_str().map(str::to_owned)
 }
 
 /// The youngest call without which there is no container is `mount_setattr(2)` (Linux 5.12). It is tried with
-/// nothing to do: what else it answers, such as EPERM to an ordinary user, comes from a kernel that has it.
-fn check_kernel(tried: Result<(), sys::CallError>) -> Result<()> {
+/// nothing to do, which whoever may mount succeeds in; any other answer comes from a kernel that has the call too.
+fn probe_mount(tried: Result<(), sys::CallError>) -> Result<bool> {
     match tried {
         Err(error) if error.errno == Errno::NOSYS => {
             let uname = rustix::system::uname();
@@ -75,7 +129,7 @@ fn check_kernel(tried: Result<(), sys::CallError>) -> Result<()> {
                  hides the call",
             ))
         }
-        _ => Ok(()),
+        tried => Ok(tried.is_ok()),
     }
 }
 
@@ -85,10 +139,10 @@ mod tests {
 
     #[test]
     fn an_old_kernel_is_named_with_the_one_that_is_needed() {
-        let answer = |errno| check_kernel(Err(sys::CallError { call: String::new(), errno }));
+        let answer = |errno| probe_mount(Err(sys::CallError { call: String::new(), errno }));
         let error = answer(Errno::NOSYS).unwrap_err();
         assert_eq!(error.kind, Kind::Unsupported);
         assert!(error.to_string().contains("needs Linux 5.14"), "{error}");
-        assert!(answer(Errno::PERM).is_ok(), "an ordinary user may not mount, but the kernel can");
+        assert_eq!(answer(Errno::PERM), Ok(false), "an ordinary user may not mount, but the kernel can");
     }
 }

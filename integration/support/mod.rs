@@ -7,8 +7,10 @@ pub mod runtime;
 #[macro_use]
 pub mod skip;
 pub mod terminal;
+pub mod user;
 
 pub use agent::{Agent, Reply};
 pub use bundle::{Bundle, Scratch};
 pub use runtime::{Output, Runtime};
 pub use skip::is_root;
+pub use user::User;

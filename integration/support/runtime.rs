@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::bundle::{Bundle, Scratch, unique};
+use super::user::User;
 
 /// Longer than anything here should take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -111,6 +112,16 @@ impl Runtime {
         let mut words = vec!["setpriv"];
         words.extend(flags.iter().map(String::as_str));
         self.wrapped(&words)
+    }
+
+    /// Runs every command as a user of the host's files, who owns the state directory, behind further words.
+    pub fn of(self, user: &User, before: &[&str], after: &[&str]) -> Runtime {
+        fs::create_dir(self.root()).expect("cannot make the state directory");
+        std::os::unix::fs::chown(self.root(), Some(user.id), Some(user.group))
+            .expect("cannot give the state directory away");
+        let own = user.words();
+        let words = before.iter().copied().chain(own.iter().map(String::as_str)).chain(after.iter().copied());
+        self.wrapped(&words.collect::<Vec<_>>())
     }
 
     /// Leaves descriptor 3 open on a directory, as a careless caller would.

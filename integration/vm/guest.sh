@@ -125,6 +125,19 @@ for applet in cat head mknod; do ln -sf busybox devices/rootfs/bin/$applet; done
 says "the device list holds at oci" 1 'fine' sandrun --level oci run --bundle devices d
 says "not permitted" 0 'not permitted' echo "$said"
 
+case $(uname -r) in
+6.1.*) young=125 tmpfs='tmpfs since 6.3' ;;
+*) young=0 tmpfs='^1000:1000$' ;;
+esac
+bundle idmap '["/bin/sh", "-c", "stat -c %u:%g /mapped"]' \
+  '.mounts += [{destination: "/mapped", type: "tmpfs", source: "tmpfs", options: ["idmap"]}]
+  | .mounts[-1].uidMappings = [{containerID: 0, hostID: 1000, size: 9}] | .mounts[-1].gidMappings = .mounts[-1].uidMappings'
+ln -sf busybox idmap/rootfs/bin/stat
+says "an idmapped tmpfs" $young "$tmpfs" sandrun run --bundle idmap i
+for propagation in shared rslave private runbindable; do
+  bundle $propagation '["/bin/sh", "-c", "echo fine"]' ".linux.rootfsPropagation = \"$propagation\""
+  says "a root that is $propagation" 0 fine sandrun run --bundle $propagation p
+done
 . /labels.sh
 
 says "try as root" 0 'uid=' sandrun try -- id
@@ -133,6 +146,12 @@ mkdir -p /run/user/1000; chown 1000:1000 /run/user/1000
 ordinary() { XDG_RUNTIME_DIR=/run/user/1000 HOME=/home /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
 says "try as a user" 0 'uid=' ordinary sandrun try -- id
 show
+bundle rootless '["/bin/sh", "-c", "cat /proc/self/uid_map; echo x >/dev/null && echo fine"]' 'del(.linux.resources, .linux.cgroupsPath)
+  | .mounts |= map(.options |= (. // [] | map(select(. != "gid=5"))))'
+ln -sf busybox rootless/rootfs/bin/cat
+says "root inside a user namespace" 0 fine ordinary unshare -r -m sandrun run --bundle /run/rootless r
+says "and without mounts of its own" 0 fine ordinary unshare -r sandrun run --bundle /run/rootless r
+says "not without a user namespace" 125 'linux.namespaces' ordinary sandrun run --bundle /run/rootless r
 says "try shows its layers" 0 seccomp ordinary sandrun try --verbose -- true
 show
 says "try writes nothing" 1 'Read-only|denied' sandrun try -- touch /etc/x

@@ -68,8 +68,8 @@ pub(crate) struct Global {
     /// Make cgroups through systemd (not supported yet)
     #[arg(long, global = true)]
     systemd_cgroup: bool,
-    /// Accepted for callers of runc: what an ordinary user may do is found out
-    #[arg(long, value_name = "true|false|auto", hide = true)]
+    /// Accepted for callers of runc: what the caller may do is found out
+    #[arg(long, value_name = "WHETHER", value_parser = ["true", "false", "auto"], hide = true)]
     rootless: Option<String>,
     /// How much to confine: oci, baseline or strict [default: baseline]
     #[arg(long, global = true, value_name = "LEVEL")]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::level::Level;
 use crate::plan::cgroup::{Layout, Unified};
 use crate::plan::{self, Plan};
@@ -17,6 +17,9 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
     let host = Host {
         euid,
         egid: euid,
+        caller: if euid == 0 { Caller::Root } else { Caller::User },
+        may_mount: euid == 0,
+        id_mappers: ["newuidmap", "newgidmap"].map(|name| Some(format!("/usr/bin/{name}"))),
         capabilities: if euid == 0 { u64::MAX } else { 0 },
         landlock_abi: 7,
         cgroup: Layout::V2 { unified: Unified { controllers, dir: "/sys/fs/cgroup".to_owned() } },

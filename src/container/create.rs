@@ -1,32 +1,26 @@
 //! `create`: from a bundle to a container that waits for `start`.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::delete::resctrl_gone;
-use super::joined;
 use super::process::identify;
 use super::state::{Record, StateDir};
 use super::status::{State, Status};
-use super::{confirm, hooks, listener, start_socket};
+use super::{confirm, hooks, host_objects, joined, listener, start_socket};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
-use crate::enforce::root::host as open_host;
 use crate::enforce::spawn::{Child, Request, spawn};
-use crate::enforce::steps::devices::is_device;
-use crate::enforce::steps::mounts::bind_source;
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::level::Level;
 use crate::oci;
 use crate::plan::cgroup::Layout;
 use crate::plan::hooks::Point;
 use crate::plan::intel_rdt::IntelRdt;
-use crate::plan::mounts::{Idmap, Source};
-use crate::plan::{self, Device, Plan};
+use crate::plan::{self, Plan};
 use crate::resctrl::Resctrl;
-use crate::sys::mount::{clone_private, clone_tree, set_idmap};
 
 /// What the caller wants.
 #[derive(Debug, Default)]
@@ -208,7 +202,7 @@ fn build(
         let result = Resctrl::find().and_then(|resctrl| resctrl.make(group));
         result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
     }
-    let mut descriptors = open_host_objects(&plan, host)?;
+    let mut descriptors = host_objects::open(&plan, host)?;
     let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
     if let Some((dirs, _)) = &cgroup {
         descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
@@ -227,7 +221,7 @@ fn build(
         cgroup: into_cgroup,
         oom_score_adj: plan.workload.oom_score_adj,
         preserve_fds: plan.workload.preserve_fds,
-        privileged: host.is_privileged(),
+        may_mount: host.may_mount,
         start,
         descriptors,
         task: Task::Create(Box::new(plan.clone())),
@@ -254,7 +248,7 @@ fn build(
 /// without, if `config.json` needs none.
 fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
     let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
-        Err(error) if error.kind == Kind::Unsupported && !host.is_privileged() => {
+        Err(error) if error.kind == Kind::Unsupported && host.caller != Caller::Root => {
             return plan.give_up_cgroup(&error.why).map(|()| None);
         }
         dirs => dirs?,
@@ -262,99 +256,6 @@ fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)
     cgroup::apply(&dirs, &plan.cgroup.settings)?;
     let devices = cgroup::restrict(&dirs, &plan.cgroup.devices)?;
     Ok(Some((dirs, devices)))
-}
-
-/// Host paths are opened here, with the caller's rights and before the child can be raced; a caller that may
-/// not clone mounts leaves it to init, which then sees them as that same caller.
-fn open_host_objects(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
-    let mut descriptors = Vec::new();
-    let rootfs = open_host(Path::new(&plan.rootfs.path), false)
-        .context(|| format!("cannot open the root filesystem {}", plan.rootfs.path))
-        .map_err(|error| error.at("root.path"))?;
-    if !host.is_privileged() {
-        return refuse_idmaps(plan).map(|()| descriptors);
-    }
-    let tree =
-        clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
-    descriptors.push((Role::Rootfs, tree));
-    for (index, mount) in plan.mounts.iter().enumerate() {
-        match &mount.source {
-            Source::Bind { path, recursive, nofollow } => {
-                let tree = bind_source(Path::new(path), *recursive, *nofollow)
-                    .map_err(|error| error.at(format!("{}.source", mount.at)))?;
-                if let Some(idmap) = &mount.idmap {
-                    map_ids(&tree, idmap, plan).map_err(|error| error.at(mount.at.clone()))?;
-                }
-                descriptors.push((Role::Mount(index), tree));
-            }
-            Source::Cgroup { views } => {
-                for view in views {
-                    let tree = clone_private(rustix::fs::CWD, Path::new(&view.path), false)
-                        .context(|| format!("cannot bind {}", view.path))?;
-                    descriptors.push((Role::Cgroup(view.name.clone()), tree));
-                }
-            }
-            _ => {}
-        }
-    }
-    if plan.namespaces.has_user() {
-        open_devices(plan, &mut descriptors)?;
-    }
-    Ok(descriptors)
-}
-
-fn refuse_idmaps(plan: &Plan) -> Result<()> {
-    match plan.mounts.iter().find(|mount| mount.idmap.is_some()) {
-        None => Ok(()),
-        Some(mount) => {
-            Err(Error::new(Kind::Unsupported, "an ordinary user cannot map the ids of a mount", "")
-                .at(mount.at.clone())
-                .fix("run as root, or remove idmap"))
-        }
-    }
-}
-
-/// Before the tree is attached anywhere: the kernel maps no mount that is in use.
-fn map_ids(tree: &OwnedFd, idmap: &Idmap, plan: &Plan) -> Result<()> {
-    let own = !idmap.uid_mappings.is_empty();
-    let (uids, gids) = match own {
-        true => (&idmap.uid_mappings, &idmap.gid_mappings),
-        false => (&plan.namespaces.uid_mappings, &plan.namespaces.gid_mappings),
-    };
-    let namespace = super::idmap::user_namespace(uids, gids)?;
-    set_idmap(tree, namespace, idmap.recursive)
-        .context(|| "cannot map the ids of the mount".to_owned())
-        .map_err(|error| {
-            error.fix("the filesystem of the source must support it: ext4, xfs, btrfs, tmpfs (Linux 6.3) do")
-        })
-}
-
-/// In a user namespace nobody can make device nodes that work; the host's are bound.
-fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<()> {
-    use crate::plan::devices::DeviceKind;
-    for (index, device) in
-        plan.devices.iter().enumerate().filter(|(_, device)| device.kind != DeviceKind::Fifo)
-    {
-        let tree = device_node(device).map_err(|error| {
-            error.fix(format!(
-                "in a user namespace {} is bound from the host, which has to have it",
-                device.path
-            ))
-        })?;
-        descriptors.push((Role::Device(index), tree));
-    }
-    Ok(())
-}
-
-/// What is bound must be the very device: its number is what the configuration allows, not its name.
-fn device_node(device: &Device) -> Result<OwnedFd> {
-    let what = || format!("cannot bind {}", device.path);
-    let node = open_host(Path::new(&device.path), false).context(what)?;
-    if !is_device(&node, device) {
-        let why = format!("the host's is not device {}:{}", device.major, device.minor);
-        return Err(Error::new(Kind::Invalid, what(), why));
-    }
-    clone_private(&node, Path::new(""), false).context(what)
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

@@ -11,7 +11,7 @@ use crate::cgroup::{self, Dirs};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::spawn::{Child, Request, spawn};
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::level::Level;
 use crate::oci;
 use crate::plan::caps::CapabilityMasks;
@@ -122,15 +122,15 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    let privileged = Host::probe()?.is_privileged();
-    let (first, rest) = namespaces(&plan, privileged);
+    let host = Host::probe()?;
+    let (first, rest) = namespaces(&plan, host.caller);
     let request = Request {
         namespaces: &Namespaces::default(),
         join: open_namespaces(&first, pid)?,
         cgroup: into_cgroup,
         oom_score_adj: workload.oom_score_adj,
         preserve_fds: workload.preserve_fds,
-        privileged,
+        may_mount: host.may_mount,
         start: Start::Go,
         descriptors,
         task: Task::Exec(rest, Box::new(workload)),
@@ -177,11 +177,11 @@ fn running(found: &Found, ignore_paused: bool) -> Result<&super::process::Proces
 
 /// The namespaces that are joined before the clone, and the others as flags of `setns(2)`: an ordinary user may
 /// enter them only from inside the user namespace.
-fn namespaces(plan: &Plan, privileged: bool) -> (Vec<NamespaceKind>, u32) {
+fn namespaces(plan: &Plan, caller: Caller) -> (Vec<NamespaceKind>, u32) {
     let joined = plan.namespaces.join.iter().map(|joined| joined.kind);
     let all = plan.namespaces.new.iter().copied().chain(joined);
     let (mut first, rest): (Vec<_>, Vec<_>) =
-        all.partition(|kind| *kind == NamespaceKind::User && !privileged);
+        all.partition(|kind| *kind == NamespaceKind::User && caller == Caller::User);
     first.sort();
     let flags = rest.iter().fold(0, |flags, kind| flags | kind.flag());
     (first, u32::try_from(flags).unwrap_or(u32::MAX))

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::plan::Plan;
 use crate::plan::namespaces::{Joined, NamespaceKind};
 
@@ -17,18 +17,28 @@ use crate::plan::namespaces::{Joined, NamespaceKind};
 pub fn open(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
     let mut join = Vec::new();
     for joined in &plan.namespaces.join {
-        let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
-        let file = File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
-        crate::sys::process::check_namespace(&file, joined.kind.flag()).context(what).map_err(|error| {
-            error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file()))
-        })?;
+        let file = open_one(joined)?;
         if let Some(changed) = changed(plan, joined.kind) {
             refuse_callers_own(&file, joined, changed)?;
         }
         join.push((joined.kind, OwnedFd::from(file)));
     }
-    join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == host.is_privileged());
+    let last = host.caller != Caller::User;
+    join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == last);
     Ok(join)
+}
+
+/// Opens one of them.
+///
+/// # Errors
+/// When it is not there, or is no namespace of that kind.
+pub(super) fn open_one(joined: &Joined) -> Result<File> {
+    let what = || format!("cannot join the {} namespace {}", joined.kind, joined.path);
+    let file = File::open(&joined.path).context(what).map_err(|error| error.at(&joined.at))?;
+    crate::sys::process::check_namespace(&file, joined.kind.flag()).context(what).map_err(|error| {
+        error.at(&joined.at).fix(format!("name a file such as /proc/PID/ns/{}", joined.kind.file()))
+    })?;
+    Ok(file)
 }
 
 /// The field that changes a namespace of this kind.

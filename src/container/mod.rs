@@ -15,6 +15,7 @@ pub mod delete;
 pub mod events;
 pub mod exec;
 mod hooks;
+mod host_objects;
 mod id;
 mod idmap;
 mod joined;

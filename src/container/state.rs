@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id;
 use crate::error::{Context, Error, Kind, Result};
+use crate::host::is_host_root;
 use crate::level::Level;
 use crate::plan::Hooks;
 use crate::sys::Syscall;
@@ -360,17 +361,18 @@ pub fn ids(root: &Path) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Where containers are kept when `--root` is not given: `/run/sandrun`, or below `$XDG_RUNTIME_DIR`.
+/// Where containers are kept when `--root` is not given: `/run/sandrun`, or below `$XDG_RUNTIME_DIR` for whoever is
+/// not the host's root, as root of another user namespace is not either.
 pub fn default_root() -> PathBuf {
     let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     match runtime_dir {
-        Some(dir) if !rustix::process::geteuid().is_root() => Path::new(&dir).join("sandrun"),
+        Some(dir) if !is_host_root() => Path::new(&dir).join("sandrun"),
         _ => PathBuf::from("/run/sandrun"),
     }
 }
 
 fn explain_root(error: Error) -> Error {
-    match rustix::process::geteuid().is_root() {
+    match is_host_root() {
         true => error.fix("name another directory with --root"),
         false => error.fix("name a directory of yours with --root, or set XDG_RUNTIME_DIR to one"),
     }

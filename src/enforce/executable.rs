@@ -22,7 +22,7 @@ pub(super) enum OwnExecutable {
 }
 
 impl OwnExecutable {
-    pub(super) fn open(privileged: bool, new_mount_namespace: bool) -> Result<Self> {
+    pub(super) fn open(may_mount: bool, new_mount_namespace: bool) -> Result<Self> {
         let what = || "cannot open our own binary".to_owned();
         let open = |path: &str| {
             rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
@@ -30,7 +30,7 @@ impl OwnExecutable {
                 .context(what)
         };
         let exe = open("/proc/self/exe")?;
-        if privileged {
+        if may_mount {
             let sealed = clone_tree(&exe, Path::new(""), false).context(what)?;
             let readonly = Attributes { set: 0x1, ..Attributes::default() };
             set_attributes(&sealed, readonly, false).context(what)?;

@@ -33,6 +33,8 @@ pub struct Init {
     pub root: Option<Root>,
     /// What is mounted on `/proc` and `/sys`, by descriptor: whoever owns the image may rename the mount points.
     pub pseudo: Vec<(String, Root)>,
+    /// Mounts that become read-only once everything in them is made.
+    pub readonly_later: Vec<OwnedFd>,
     /// The program, found by path.
     pub program: Option<CString>,
     /// A directory outside the container, to try Landlock on.
@@ -65,6 +67,7 @@ pub fn main(control: Option<i32>) -> ExitCode {
         received: Received::default(),
         root: None,
         pseudo: Vec::new(),
+        readonly_later: Vec::new(),
         program: None,
         outside: None,
         hooks_at_start: Batch::default(),

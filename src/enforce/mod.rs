@@ -8,6 +8,7 @@
 mod executable;
 mod explain;
 pub mod hook;
+mod id_maps;
 pub mod init;
 mod net_devices;
 mod netlink;

@@ -63,6 +63,8 @@ pub enum Role {
     Rootfs,
     /// The detached mount for the plan's mount with this index.
     Mount(usize),
+    /// The user namespace whose ids the plan's mount with this index gets.
+    Idmap(usize),
     /// The detached mount of the device node with this index.
     Device(usize),
     /// The detached mount of the container's cgroup in the hierarchy of this name.

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Result};
@@ -36,6 +36,23 @@ impl Root {
         self.resolve(path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
     }
 
+    /// Opens what the last name of a path is, be it a link; an empty file is made where nothing is.
+    ///
+    /// # Errors
+    /// As [`Root::make_dir`], of its parent.
+    pub fn make_unfollowed(&self, path: &str) -> Result<OwnedFd> {
+        let what = || format!("cannot make {path} in the root filesystem");
+        let (parent, name) = split(path);
+        let parent = self.make_dir(parent)?;
+        match make_name(&parent, name, false) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).call(|| format!("create({name:?})")).context(what),
+        }
+        openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .call(|| format!("openat({name:?})"))
+            .context(what)
+    }
+
     /// Opens a path on which no link may lie.
     ///
     /// # Errors
@@ -56,28 +73,13 @@ impl Root {
         }
     }
 
-    /// Opens a directory, made with all its parents (mode 0755) where it is not there.
+    /// Opens a directory, made with all its parents (mode 0755) where it is not there. What a dangling link names
+    /// is made, as everything within the root.
     ///
     /// # Errors
-    /// When a part of the path is not a directory, or a link that dangles.
+    /// When a part of the path is not a directory.
     pub fn make_dir(&self, path: &str) -> Result<OwnedFd> {
-        let what = || format!("cannot make {path} in the root filesystem");
-        let directory = OFlags::PATH | OFlags::DIRECTORY;
-        match self.open(path, directory) {
-            Err(error) if error.errno == Errno::NOENT => {}
-            opened => return opened.context(|| format!("cannot open {path} in the root filesystem")),
-        }
-        let (parent, name) = split(path);
-        let parent =
-            if parent == "/" { self.open("/", directory).context(what)? } else { self.make_dir(parent)? };
-        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            // A link that leads nowhere, or somebody else's work of this moment.
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno).call(|| format!("mkdirat({name:?})")).context(what),
-        }
-        rustix::fs::openat(&parent, name, directory | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .call(|| format!("openat({name:?})"))
-            .context(what)
+        self.make(path, true, MOST_LINKS)
     }
 
     /// Opens a file, made empty (with its parents) where it is not there; a directory is taken as it is.
@@ -85,22 +87,62 @@ impl Root {
     /// # Errors
     /// As [`Root::make_dir`].
     pub fn make_file(&self, path: &str) -> Result<OwnedFd> {
-        match self.open(path, OFlags::PATH) {
+        self.make(path, false, MOST_LINKS)
+    }
+
+    fn make(&self, path: &str, directory: bool, links: u32) -> Result<OwnedFd> {
+        let what = || format!("cannot make {path} in the root filesystem");
+        let kind = if directory { OFlags::DIRECTORY } else { OFlags::empty() };
+        match self.open(path, OFlags::PATH | kind) {
             Err(error) if error.errno == Errno::NOENT => {}
             opened => return opened.context(|| format!("cannot open {path} in the root filesystem")),
         }
-        let what = || format!("cannot make {path} in the root filesystem");
-        let (parent, name) = split(path);
-        let parent = self.make_dir(parent)?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
-            Ok(_) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno).call(|| format!("openat({name:?}, CREATE)")).context(what),
+        let (parent_path, name) = split(path);
+        let parent = match parent_path {
+            "/" => self.open("/", OFlags::PATH | OFlags::DIRECTORY).context(what)?,
+            parent_path => self.make(parent_path, true, links)?,
+        };
+        match make_name(&parent, name, directory) {
+            // A link that leads nowhere, or somebody else's work of this moment.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).call(|| format!("create({name:?})")).context(what),
         }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        rustix::fs::openat(&parent, name, flags | OFlags::CLOEXEC, Mode::empty())
+        let made = openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
             .call(|| format!("openat({name:?})"))
-            .context(what)
+            .context(what)?;
+        match link_target(&made) {
+            Some(target) if links > 0 => self.make(&beside(parent_path, &target), directory, links - 1),
+            Some(_) => Err(Errno::LOOP).call(|| format!("openat({name:?})")).context(what),
+            None if directory && !is_dir(&made) => {
+                Err(Errno::NOTDIR).call(|| format!("openat({name:?})")).context(what)
+            }
+            None => Ok(made),
+        }
+    }
+}
+
+/// As many links as the kernel follows on one path.
+const MOST_LINKS: u32 = 40;
+
+fn make_name(parent: &OwnedFd, name: &str, directory: bool) -> Result<(), Errno> {
+    if directory {
+        return mkdirat(parent, name, Mode::from_raw_mode(0o755));
+    }
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+}
+
+/// Where a symbolic link leads, if the descriptor is of one.
+pub fn link_target(fd: impl AsFd) -> Option<String> {
+    let target = readlinkat(fd, "", Vec::new()).ok()?;
+    target.into_string().ok()
+}
+
+/// The path of a link's target: from the root, or from the directory that holds the link.
+fn beside(parent: &str, target: &str) -> String {
+    match target.starts_with('/') {
+        true => target.trim_end_matches('/').to_owned(),
+        false => format!("{parent}/{}", target.trim_end_matches('/')),
     }
 }
 

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send
 
 use super::executable::OwnExecutable;
 use super::explain::{explain_clone, explain_gap};
+use super::id_maps;
 use super::init::NAME;
 use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
@@ -22,7 +23,7 @@ use super::precedence::{Borrowed, Precedence};
 use super::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Namespaces;
-use crate::plan::namespaces::{IdMapping, NamespaceKind};
+use crate::plan::namespaces::NamespaceKind;
 use crate::sys::clone::{self, Executable, GapReport};
 use crate::sys::{Syscall, socket};
 
@@ -47,8 +48,8 @@ pub struct Request<'a> {
     pub oom_score_adj: Option<i32>,
     /// Descriptors above standard error that the program inherits.
     pub preserve_fds: u32,
-    /// Whether the caller is root of the host's mount namespace.
-    pub privileged: bool,
+    /// Whether the caller may mount where it is.
+    pub may_mount: bool,
 }
 
 /// A child that was made and has not been let go yet.
@@ -95,8 +96,7 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         .context(what)?;
     let control_number = i32::try_from(request.preserve_fds).unwrap_or(i32::MAX).saturating_add(3);
     let theirs = above(theirs, control_number)?;
-    let executable =
-        OwnExecutable::open(request.privileged, request.namespaces.is_new(NamespaceKind::Mount))?;
+    let executable = OwnExecutable::open(request.may_mount, request.namespaces.is_new(NamespaceKind::Mount))?;
     let executable = match executable {
         OwnExecutable::Sealed(fd) => OwnExecutable::Sealed(above(fd, control_number)?),
         path => path,
@@ -139,7 +139,8 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         child.set_oom_score_adj(score)?;
     }
     if new_user {
-        child.map_ids(request.namespaces, request.privileged)?;
+        id_maps::write(child.pid, request.namespaces)?;
+        rustix::io::write(&child.control, &[0]).call(|| "write(control socket)".to_owned()).context(what)?;
     }
     Ok(child)
 }
@@ -267,30 +268,6 @@ impl Child {
             None => "it closed its socket".to_owned(),
         };
         Error::new(Kind::Failed, "the container's init ended before it could report", why)
-    }
-
-    fn map_ids(&self, namespaces: &Namespaces, privileged: bool) -> Result<()> {
-        if !privileged {
-            // Who may only map themselves must first give up dropping groups (user_namespaces(7)).
-            self.write_proc("setgroups", "deny").context(|| "cannot map group ids".to_owned())?;
-        }
-        let maps = [
-            ("uid_map", "uidMappings", &namespaces.uid_mappings),
-            ("gid_map", "gidMappings", &namespaces.gid_mappings),
-        ];
-        for (file, field, mappings) in maps {
-            self.write_proc(file, &IdMapping::table(mappings))
-                .context(|| "cannot map ids".to_owned())
-                .map_err(|error| {
-                    let error = error.at(format!("linux.{field}"));
-                    if privileged {
-                        error
-                    } else {
-                        error.fix("without root, map only your own id, as one mapping of size 1")
-                    }
-                })?;
-        }
-        self.let_go_on()
     }
 
     fn write_proc(&self, file: &str, text: &str) -> std::io::Result<()> {

@@ -2,11 +2,13 @@
 
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use serde::{Deserialize, Serialize};
 
-use super::cgroup;
+use super::namespaces::Namespaces;
+use super::{Input, Notes, cgroup};
 use crate::error::{Error, Kind};
+use crate::host::Caller;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,13 @@ pub struct Device {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// The host's node is bound: in a user namespace nobody can make one that works (`mknod(2)`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bound: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Device {
@@ -63,25 +72,48 @@ pub const DEFAULT: [(&str, u32, u32); 6] = [
     ("/dev/tty", 5, 0),
 ];
 
-pub(super) fn resolve(config: &Spec) -> Result<Vec<Device>, Vec<Error>> {
-    let own = config.linux().as_ref().and_then(|linux| linux.devices().as_ref());
+pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces, notes: &mut Notes) -> Vec<Device> {
+    let binds = namespaces.has_user() || input.host.caller != Caller::Root;
+    let own = input.config.linux().as_ref().and_then(|linux| linux.devices().as_ref());
     let mut devices: Vec<Device> =
         DEFAULT.iter().map(|&(path, major, minor)| default(path, major, minor)).collect();
-    let mut refusals = Vec::new();
     for (i, device) in own.into_iter().flatten().enumerate() {
-        match one(device, &format!("linux.devices[{i}]")) {
-            Ok(device) => {
-                devices.retain(|other| other.path != device.path);
-                devices.push(device);
+        let at = format!("linux.devices[{i}]");
+        match one(device, &at) {
+            Ok(node) => {
+                let asked = device.file_mode().is_some() || device.uid().is_some() || device.gid().is_some();
+                if asked && binds && node.kind != DeviceKind::Fifo {
+                    notes.change(&at, "mode and owner stay those of the host's node, which is bound");
+                }
+                devices.retain(|other| other.path != node.path);
+                devices.push(node);
             }
-            Err(error) => refusals.push(error),
+            Err(error) => notes.refusals.push(error),
         }
     }
-    if refusals.is_empty() { Ok(devices) } else { Err(refusals) }
+    if binds {
+        bind(&mut devices);
+    }
+    devices
+}
+
+fn bind(devices: &mut [Device]) {
+    for device in devices.iter_mut().filter(|device| device.kind != DeviceKind::Fifo) {
+        device.bound = true;
+    }
 }
 
 fn default(path: &str, major: u32, minor: u32) -> Device {
-    Device { path: path.to_owned(), kind: DeviceKind::Char, major, minor, mode: 0o666, uid: 0, gid: 0 }
+    Device {
+        path: path.to_owned(),
+        kind: DeviceKind::Char,
+        major,
+        minor,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+        bound: false,
+    }
 }
 
 fn one(device: &LinuxDevice, at: &str) -> Result<Device, Error> {
@@ -111,6 +143,7 @@ fn one(device: &LinuxDevice, at: &str) -> Result<Device, Error> {
         mode: device.file_mode().unwrap_or(0o666) & 0o7777,
         uid: device.uid().unwrap_or(0),
         gid: device.gid().unwrap_or(0),
+        bound: false,
     })
 }
 

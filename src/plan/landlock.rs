@@ -114,7 +114,7 @@ fn on_mount(mount: &Mount, inner: u64, handled: u64) -> u64 {
         Source::Filesystem { fstype, .. } if fstype == "proc" => (WRITE_FILE | READ) & handled,
         Source::Filesystem { fstype, .. } if fstype == "sysfs" => write & (WRITE_FILE | READ),
         Source::Filesystem { fstype, .. } if fstype == "devpts" => write | (IOCTL_DEV & handled),
-        Source::Remount => 0,
+        Source::Remount { .. } => 0,
         _ if mount.destination == "/dev" => write | (IOCTL_DEV & handled),
         _ => write,
     }

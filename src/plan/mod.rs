@@ -22,7 +22,6 @@ pub mod process;
 pub mod scheduling;
 pub mod seccomp;
 pub mod sysctl;
-mod unsupported;
 pub mod within;
 mod without_cgroup;
 
@@ -70,6 +69,9 @@ pub struct Plan {
     pub rootfs: Rootfs,
     /// Mounts, in order.
     pub mounts: Vec<Mount>,
+    /// SELinux label of filesystems that are made for the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_label: Option<String>,
     /// Device nodes, the default ones first.
     pub devices: Vec<Device>,
     /// Paths hidden behind an empty, read-only file or directory.
@@ -188,12 +190,12 @@ impl Notes {
 /// All reasons why `config.json` cannot be honoured on this host, joined into one error.
 pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let config = input.config;
-    let mut notes = Notes { refusals: unsupported::refusals(config), ..Notes::default() };
+    let mut notes = Notes::default();
     note_unknown(input, &mut notes);
     let namespaces = namespaces::resolve(input, &mut notes);
     let rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
-    let devices = notes.collect(devices::resolve(config));
+    let devices = devices::resolve(input, &namespaces, &mut notes);
     let mut workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
     let mut sysctl = sysctl::resolve(input, &namespaces, &mut notes);
     let mut uts_name = |field, value| sysctl::uts_name(field, value, &namespaces, &mut sysctl, &mut notes);
@@ -204,7 +206,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
     let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
-    mounts::locate_cgroups(&mut mounts, &input.host.cgroup, &cgroup.path);
+    mounts::locate_cgroups(&mut mounts, &input.host.cgroup, &cgroup.path, &mut notes);
     let mut plan = Plan {
         version: VERSION,
         id: input.id.to_owned(),
@@ -214,6 +216,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         namespaces,
         rootfs,
         mounts,
+        mount_label: mounts::label(input),
         devices,
         masked_paths: owned(linux.map(|linux| linux.masked_paths())),
         readonly_paths: owned(linux.map(|linux| linux.readonly_paths())),

@@ -1,6 +1,8 @@
-//! The root filesystem and the mounts (OCI config, "Root" and "Mounts"; `mount(8)`, `mount_setattr(2)`).
+//! The mounts (OCI config, "Mounts"; `mount(8)`, `mount_setattr(2)`).
 
 mod options;
+mod rootfs;
+mod source;
 
 use std::path::{Component, Path};
 
@@ -8,8 +10,11 @@ use oci_spec::runtime::Mount as OciMount;
 use serde::{Deserialize, Serialize};
 
 use self::options::Options;
+pub use self::options::names as option_names;
+pub use self::rootfs::Rootfs;
+pub(super) use self::rootfs::rootfs;
 use super::cgroup::Layout;
-use super::namespaces::{IdMapping, NamespaceKind, Namespaces};
+use super::namespaces::{IdMapping, Namespaces};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
 use crate::level::Level;
@@ -40,42 +45,6 @@ impl Propagation {
     }
 }
 
-/// The root filesystem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Rootfs {
-    /// Absolute path on the host.
-    pub path: String,
-    /// Mounted read-only once everything is in place.
-    pub readonly: bool,
-    /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub set_recursive: u64,
-    /// Propagation of the container's root mount.
-    pub propagation: Propagation,
-    /// Whether the propagation reaches the mounts below the root.
-    pub recursive: bool,
-    /// Change the root with `pivot_root(2)`; else by moving the mount and `chroot(2)`.
-    pub pivot: bool,
-}
-
-fn is_zero(attributes: &u64) -> bool {
-    *attributes == 0
-}
-
-impl Default for Rootfs {
-    fn default() -> Self {
-        Self {
-            path: String::new(),
-            readonly: false,
-            set_recursive: 0,
-            propagation: Propagation::Slave,
-            recursive: true,
-            pivot: true,
-        }
-    }
-}
-
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,6 +65,9 @@ pub struct Mount {
     pub clear_recursive: u64,
     /// Propagation types, in order; `true` for those that reach everything below.
     pub propagation: Vec<(Propagation, bool)>,
+    /// Mount on a symbolic link at the destination, not on what it leads to (`dest-nofollow`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_link: bool,
     /// Id mapping of the mount, where one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idmap: Option<Idmap>,
@@ -114,7 +86,7 @@ impl Mount {
 pub struct Idmap {
     /// Maps the mounts below too (`ridmap`).
     pub recursive: bool,
-    /// User ids; empty for those of the container's user namespace.
+    /// User ids; empty for those of the container's user namespace, made or joined.
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids.
     pub gid_mappings: Vec<IdMapping>,
@@ -143,6 +115,9 @@ pub enum Source {
         recursive: bool,
         /// Do not follow a symbolic link at the end of the path (`src-nofollow`).
         nofollow: bool,
+        /// Make the same link if the path is a symbolic link (`copy-symlink`).
+        #[serde(default, skip_serializing_if = "is_false")]
+        copy_link: bool,
     },
     /// A new instance of a filesystem.
     #[serde(rename_all = "camelCase")]
@@ -159,47 +134,28 @@ pub enum Source {
     },
     /// The container's own cgroups.
     Cgroup {
+        /// Version 2 only, wherever the others are (type `cgroup2`).
+        #[serde(default, skip_serializing_if = "is_false")]
+        unified: bool,
         /// One directory for each hierarchy; a single one without a name where there is only version 2.
         views: Vec<CgroupView>,
     },
     /// Other attributes for what is mounted there already (`remount`).
-    Remount,
+    Remount {
+        /// Options for the filesystem itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        options: Vec<(String, Option<String>)>,
+    },
 }
 
-pub(super) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
-    let root = input.config.root().as_ref().filter(|root| !root.path().as_os_str().is_empty());
-    let Some(root) = root else {
-        return Err(vec![
-            Error::new(Kind::Invalid, "no root filesystem is given", "")
-                .at("root.path")
-                .fix("set it to the directory of the root filesystem, relative to the bundle"),
-        ]);
-    };
-    let linux = input.config.linux().as_ref();
-    let (propagation, recursive) = match linux.and_then(|linux| linux.rootfs_propagation().as_deref()) {
-        None | Some("") => (Propagation::Slave, true),
-        Some(text) => options::propagation(text).ok_or_else(|| {
-            vec![
-                Error::new(Kind::Invalid, format!("unknown propagation {text:?}"), "")
-                    .at("linux.rootfsPropagation")
-                    .fix("use shared, slave, private or unbindable, or one of them with an r in front"),
-            ]
-        })?,
-    };
-    Ok(Rootfs {
-        path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
-        readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
-        set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
-        propagation,
-        recursive,
-        pivot: !input.options.no_pivot,
-    })
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces, notes: &mut Notes) -> Vec<Mount> {
     let mut mounts = Vec::new();
     for (i, mount) in input.config.mounts().iter().flatten().enumerate() {
-        match one(input, namespaces, mount, format!("mounts[{i}]")) {
+        match one(input, namespaces, mount, format!("mounts[{i}]"), notes) {
             Ok(mut mount) => {
                 if input.level >= Level::Baseline {
                     tighten(&mut mount, notes);
@@ -210,6 +166,12 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces, notes: &mut No
         }
     }
     mounts
+}
+
+/// The SELinux label of the container's own filesystems (`linux.mountLabel`).
+pub(super) fn label(input: &Input<'_>) -> Option<String> {
+    let linux = input.config.linux().as_ref()?;
+    linux.mount_label().clone().filter(|label| !label.is_empty())
 }
 
 /// What a container writes into its own cgroup can undo its limits.
@@ -225,18 +187,32 @@ fn tighten(mount: &mut Mount, notes: &mut Notes) {
     mount.clear_recursive &= !options::RDONLY;
 }
 
-fn one(input: &Input<'_>, namespaces: &Namespaces, mount: &OciMount, at: String) -> Result<Mount, Error> {
+fn one(
+    input: &Input<'_>,
+    namespaces: &Namespaces,
+    mount: &OciMount,
+    at: String,
+    notes: &mut Notes,
+) -> Result<Mount, Error> {
     let destination = destination(mount.destination()).map_err(|why| {
         Error::new(Kind::Invalid, "mount destination is not usable", why).at(format!("{at}.destination"))
     })?;
-    let options = Options::parse(mount.options().as_deref().unwrap_or_default())
-        .map_err(|(i, error)| error.at(format!("{at}.options[{i}]")))?;
-    let source = source(input, mount, &options, &destination, &at)?;
+    let options = Options::parse(mount.options().as_deref().unwrap_or_default());
+    let source = source::resolve(input, mount, &options, &destination, &at)?;
     if let Some(option) = options.misplaced(&source) {
         let what = format!("option {option:?} has no effect on the mount of {destination}");
         return Err(Error::new(Kind::Invalid, what, "").at(format!("{at}.options")).fix("remove it"));
     }
-    let idmap = idmap(mount, &options, namespaces, &at)?;
+    // As with the kernel's own flags of old: a bind mount has no superblock of its own.
+    if let Some(flag) = options.superblock.first()
+        && matches!(source, Source::Bind { .. } | Source::Cgroup { .. })
+    {
+        notes.change(
+            &format!("{at}.options"),
+            format!("{flag} has no effect: the filesystem is mounted already"),
+        );
+    }
+    let idmap = source::idmap(mount, &options, &source, namespaces, &at)?;
     Ok(Mount {
         at,
         destination,
@@ -246,6 +222,7 @@ fn one(input: &Input<'_>, namespaces: &Namespaces, mount: &OciMount, at: String)
         set_recursive: options.set_recursive,
         clear_recursive: options.clear_recursive & !options.set_recursive,
         propagation: options.propagation,
+        on_link: options.destination_nofollow,
         idmap,
     })
 }
@@ -267,105 +244,38 @@ fn destination(path: &Path) -> Result<String, String> {
     if clean.contains('\0') {
         return Err("it contains a NUL byte".to_owned());
     }
-    if clean.is_empty() { Err(format!("{path:?} is the root itself")) } else { Ok(clean) }
-}
-
-fn source(
-    input: &Input<'_>,
-    mount: &OciMount,
-    options: &Options,
-    destination: &str,
-    at: &str,
-) -> Result<Source, Error> {
-    let fstype = mount.typ().as_deref().unwrap_or_default();
-    let text = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
-    if options.bind || fstype == "bind" {
-        return match text.filter(|path| !path.is_empty()) {
-            _ if options.remount => Ok(Source::Remount),
-            Some(path) => Ok(Source::Bind {
-                path: input.bundle.join(path).to_string_lossy().into_owned(),
-                recursive: options.recursive,
-                nofollow: options.source_nofollow,
-            }),
-            None => {
-                Err(Error::new(Kind::Invalid, format!("bind mount of {destination} without a source"), "")
-                    .at(format!("{at}.source")))
-            }
-        };
+    match (clean.is_empty(), path.as_os_str().is_empty()) {
+        (true, true) => Err("it is empty".to_owned()),
+        (true, false) => Ok("/".to_owned()),
+        _ => Ok(clean),
     }
-    if options.remount {
-        return Ok(Source::Remount);
-    }
-    match fstype {
-        "" | "none" => Err(Error::new(Kind::Invalid, format!("mount of {destination} without a type"), "")
-            .at(format!("{at}.type"))
-            .fix("set a filesystem type, or the option bind")),
-        "cgroup" | "cgroup2" => Ok(Source::Cgroup { views: Vec::new() }),
-        _ if destination.starts_with("/proc/") => {
-            let what = format!("a new {fstype} on {destination}");
-            Err(Error::new(Kind::Invalid, what, "nothing new may be mounted in /proc")
-                .at(format!("{at}.destination"))
-                .fix("bind a file, or list the path in linux.maskedPaths"))
-        }
-        fstype => Ok(Source::Filesystem {
-            fstype: fstype.to_owned(),
-            source: text,
-            options: options.data.clone(),
-            copy_up: options.copy_up,
-        }),
-    }
-}
-
-fn idmap(
-    mount: &OciMount,
-    options: &Options,
-    namespaces: &Namespaces,
-    at: &str,
-) -> Result<Option<Idmap>, Error> {
-    let own =
-        |list: &Option<Vec<_>>| -> Vec<IdMapping> { list.iter().flatten().map(IdMapping::from).collect() };
-    let (uid_mappings, gid_mappings) = (own(mount.uid_mappings()), own(mount.gid_mappings()));
-    let asked = options.idmap.is_some() || !uid_mappings.is_empty() || !gid_mappings.is_empty();
-    if !asked {
-        return Ok(None);
-    }
-    if options.remount || (!options.bind && mount.typ().as_deref() != Some("bind")) {
-        return Err(Error::new(Kind::Unsupported, "only bind mounts can be idmapped", "").at(at.to_owned()));
-    }
-    if uid_mappings.is_empty() != gid_mappings.is_empty() {
-        return Err(Error::new(
-            Kind::Invalid,
-            "an idmapped mount needs both uidMappings and gidMappings",
-            "",
-        )
-        .at(at.to_owned()));
-    }
-    if uid_mappings.is_empty() && !namespaces.is_new(NamespaceKind::User) {
-        return Err(Error::new(
-            Kind::Invalid,
-            "an idmapped mount without mappings",
-            "the container has no user namespace of its own to take them from",
-        )
-        .at(at.to_owned())
-        .fix("set uidMappings and gidMappings of the mount"));
-    }
-    Ok(Some(Idmap { recursive: options.idmap.unwrap_or(false), uid_mappings, gid_mappings }))
 }
 
 /// Fills in where the host has the container's cgroups.
-pub(super) fn locate_cgroups(mounts: &mut [Mount], layout: &Layout, path: &str) {
+pub(super) fn locate_cgroups(mounts: &mut [Mount], layout: &Layout, path: &str, notes: &mut Notes) {
     let at = |dir: &str| CgroupView {
         name: dir.rsplit('/').next().unwrap_or_default().to_owned(),
         path: format!("{dir}{path}"),
     };
-    let mut all: Vec<CgroupView> = layout.hierarchies().iter().map(|hierarchy| at(&hierarchy.dir)).collect();
-    all.extend(layout.unified().map(|unified| at(&unified.dir)));
-    if let (Layout::V2 { .. }, [only]) = (layout, all.as_mut_slice()) {
-        only.name.clear();
-    }
+    let unnamed = |dir: &str| CgroupView { name: String::new(), ..at(dir) };
+    let only = layout.unified().map(|unified| unnamed(&unified.dir));
+    let all: Vec<CgroupView> = match layout {
+        Layout::V2 { .. } => only.clone().into_iter().collect(),
+        _ => {
+            let hierarchies = layout.hierarchies().iter().map(|hierarchy| at(&hierarchy.dir));
+            hierarchies.chain(layout.unified().map(|unified| at(&unified.dir))).collect()
+        }
+    };
     for mount in mounts {
-        if let Source::Cgroup { views } = &mut mount.source {
-            views.clone_from(&all);
+        let Source::Cgroup { views, unified } = &mut mount.source else { continue };
+        match (*unified, &only) {
+            (false, _) => views.clone_from(&all),
+            (true, Some(only)) => *views = vec![only.clone()],
+            (true, None) => notes.refusals.push(
+                Error::new(Kind::Unsupported, "no cgroup2 to mount", "this host has cgroup v1 only")
+                    .at(format!("{}.type", mount.at))
+                    .fix("use the type cgroup, which mounts whatever the host has"),
+            ),
         }
     }
 }

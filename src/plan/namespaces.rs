@@ -1,5 +1,7 @@
 //! Namespaces (OCI config-linux, "Namespaces"; `namespaces(7)`).
 
+mod id_maps;
+
 use std::fmt;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
+use crate::host::Caller;
 use crate::level::Level;
 
 /// The kinds of namespaces, by their names in `config.json`.
@@ -107,6 +110,26 @@ impl From<&LinuxIdMapping> for IdMapping {
     }
 }
 
+/// Who writes the id maps of a new user namespace (`user_namespaces(7)`, "Defining user and group ID mappings").
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mapper {
+    /// The runtime, with rights over the ids.
+    #[default]
+    Runtime,
+    /// The runtime without: the caller's own id, and no setting of groups.
+    Own,
+    /// The program at this path, which knows the ids that were given to the caller: `newuidmap(1)`,
+    /// `newgidmap(1)`.
+    Program(String),
+}
+
+impl Mapper {
+    fn is_runtime(&self) -> bool {
+        *self == Mapper::Runtime
+    }
+}
+
 /// The offsets of one clock in a new time namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeOffset {
@@ -130,6 +153,12 @@ pub struct Namespaces {
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids, where the user namespace is new.
     pub gid_mappings: Vec<IdMapping>,
+    /// Who maps the user ids.
+    #[serde(default, skip_serializing_if = "Mapper::is_runtime")]
+    pub uid_mapper: Mapper,
+    /// Who maps the group ids.
+    #[serde(default, skip_serializing_if = "Mapper::is_runtime")]
+    pub gid_mapper: Mapper,
     /// Clock offsets, where the time namespace is new.
     pub time_offsets: Vec<TimeOffset>,
 }
@@ -199,8 +228,9 @@ pub(super) fn resolve(input: &Input<'_>, notes: &mut Notes) -> Namespaces {
         }
     }
     tighten(input, asked.is_some(), &mut namespaces, notes);
-    mappings(input, &mut namespaces, notes);
+    id_maps::resolve(input, &mut namespaces, notes);
     time_offsets(input, &mut namespaces, notes);
+    require_user(input, &namespaces, notes);
     require_mount(&namespaces, notes);
     namespaces
 }
@@ -231,111 +261,10 @@ fn tighten(input: &Input<'_>, listed: bool, namespaces: &mut Namespaces, notes: 
             notes.change("linux.namespaces", format!("a new {kind} namespace is added"));
         }
     }
-    if input.level == Level::Strict && !namespaces.has_user() && input.host.euid != 0 {
+    if input.level == Level::Strict && !namespaces.has_user() && input.host.caller == Caller::User {
         namespaces.new.push(NamespaceKind::User);
         notes.change("linux.namespaces", "a new user namespace is added");
     }
-}
-
-fn mappings(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Notes) {
-    let linux = input.config.linux().as_ref();
-    let uids = linux.and_then(|linux| linux.uid_mappings().as_ref());
-    let gids = linux.and_then(|linux| linux.gid_mappings().as_ref());
-    for (name, list) in [("uidMappings", uids), ("gidMappings", gids)] {
-        notes.refusals.extend(check_mappings(name, list.map_or(&[], Vec::as_slice)));
-    }
-    let convert = |list: Option<&Vec<LinuxIdMapping>>| -> Vec<IdMapping> {
-        list.into_iter().flatten().map(IdMapping::from).collect()
-    };
-    if !namespaces.is_new(NamespaceKind::User) {
-        for (name, list) in [("uidMappings", uids), ("gidMappings", gids)] {
-            if list.is_some_and(|list| !list.is_empty()) {
-                unused_mappings(&format!("linux.{name}"), namespaces.has_user(), notes);
-            }
-        }
-        return;
-    }
-    namespaces.uid_mappings = convert(uids);
-    namespaces.gid_mappings = convert(gids);
-    if namespaces.uid_mappings.is_empty() && namespaces.gid_mappings.is_empty() {
-        default_mappings(input, namespaces, notes);
-    }
-    for (name, list) in [("uidMappings", &namespaces.uid_mappings), ("gidMappings", &namespaces.gid_mappings)]
-    {
-        if !list.iter().any(|mapping| mapping.inside == 0 && mapping.size > 0) {
-            notes.refusals.push(
-                Error::new(
-                    Kind::Invalid,
-                    "the new user namespace has no id 0",
-                    "container setup runs as root of its user namespace",
-                )
-                .at(format!("linux.{name}"))
-                .fix("add a mapping with containerID 0"),
-            );
-        }
-    }
-}
-
-/// Engines repeat the mappings of a namespace that they join; without any, they cannot be meant.
-fn unused_mappings(at: &str, joined: bool, notes: &mut Notes) {
-    if joined {
-        return notes.change(at, "has no effect: the user namespace that is joined has its own");
-    }
-    notes.refusals.push(
-        Error::new(Kind::Invalid, "id mappings without a user namespace", "")
-            .at(at)
-            .fix("add {\"type\": \"user\"} to linux.namespaces"),
-    );
-}
-
-/// An ordinary caller may map itself, and nothing else without `newuidmap(1)`.
-fn default_mappings(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Notes) {
-    let (euid, egid) = (input.host.euid, input.host.egid);
-    if euid == 0 {
-        notes.refusals.push(
-            Error::new(Kind::Invalid, "a new user namespace without id mappings", "")
-                .at("linux.namespaces")
-                .fix("set linux.uidMappings and linux.gidMappings"),
-        );
-        return;
-    }
-    namespaces.uid_mappings = vec![IdMapping { inside: 0, outside: euid, size: 1 }];
-    namespaces.gid_mappings = vec![IdMapping { inside: 0, outside: egid, size: 1 }];
-    notes.change("linux.uidMappings", format!("the container's root is user {euid}"));
-}
-
-/// Lines in `uid_map` (Linux 4.15).
-const MOST_MAPPINGS: usize = 340;
-
-fn check_mappings(name: &str, list: &[LinuxIdMapping]) -> Vec<Error> {
-    if list.len() > MOST_MAPPINGS {
-        let why = format!("the kernel takes {MOST_MAPPINGS} (user_namespaces(7)), these are {}", list.len());
-        return vec![Error::new(Kind::Invalid, "too many id mappings", why).at(format!("linux.{name}"))];
-    }
-    let mut errors = Vec::new();
-    let end = |first: u32, size: u32| u64::from(first) + u64::from(size);
-    for (i, mapping) in list.iter().enumerate() {
-        let at = format!("linux.{name}[{i}]");
-        let refuse = |why: &str| Error::new(Kind::Invalid, "impossible id mapping", why).at(at.clone());
-        if mapping.size() == 0 {
-            errors.push(refuse("size is 0"));
-        }
-        let last = u64::from(u32::MAX);
-        if end(mapping.container_id(), mapping.size()) > last || end(mapping.host_id(), mapping.size()) > last
-        {
-            errors.push(refuse("the range goes beyond the largest id, 4294967294"));
-        }
-        for other in list.iter().take(i) {
-            let overlap =
-                |a: u32, b: u32| u64::from(a) < end(b, other.size()) && u64::from(b) < end(a, mapping.size());
-            if overlap(mapping.container_id(), other.container_id()) {
-                errors.push(refuse("its container ids overlap an earlier mapping"));
-            } else if overlap(mapping.host_id(), other.host_id()) {
-                errors.push(refuse("its host ids overlap an earlier mapping"));
-            }
-        }
-    }
-    errors
 }
 
 fn time_offsets(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Notes) {
@@ -370,6 +299,18 @@ fn time_offsets(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mut Note
             seconds: offset.secs().unwrap_or(0),
             nanoseconds,
         });
+    }
+}
+
+/// Whoever has no right to anything has it in a user namespace of their own.
+fn require_user(input: &Input<'_>, namespaces: &Namespaces, notes: &mut Notes) {
+    if input.host.caller == Caller::User && !namespaces.has_user() {
+        let what = "an ordinary user's container needs a user namespace";
+        notes.refusals.push(
+            Error::new(Kind::Invalid, what, "")
+                .at("linux.namespaces")
+                .fix("add {\"type\": \"user\"}, as `sandrun spec --rootless` does, or run as root"),
+        );
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::namespaces::{NamespaceKind, Namespaces};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
+use crate::host::Caller;
 
 /// A device to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces, notes: &mut No
         let what = "network devices without a network namespace of the container's own".to_owned();
         refuse(Kind::Invalid, what, "", AT.to_owned(), "add {\"type\": \"network\"} to linux.namespaces");
     }
-    if !input.host.is_privileged() {
+    if input.host.caller != Caller::Root {
         let why = "it needs CAP_NET_ADMIN over the host's network";
         refuse(
             Kind::Unsupported,

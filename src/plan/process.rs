@@ -232,9 +232,11 @@ fn lacks_flag(input: &Input<'_>, filter: &Filter) -> Option<Error> {
 
 /// Labels are for a security module that must be there: without it the process would run unconfined.
 fn security_labels(input: &Input<'_>, workload: &Workload, notes: &mut Notes) {
+    let (apparmor, selinux) = (input.host.apparmor, input.host.selinux);
     let labels = [
-        (&workload.apparmor_profile, input.host.apparmor, "AppArmor", "apparmorProfile"),
-        (&workload.selinux_label, input.host.selinux, "SELinux", "selinuxLabel"),
+        (&workload.apparmor_profile, apparmor, "AppArmor", "process.apparmorProfile"),
+        (&workload.selinux_label, selinux, "SELinux", "process.selinuxLabel"),
+        (&super::mounts::label(input), selinux, "SELinux", "linux.mountLabel"),
     ];
     for (label, available, module, field) in labels {
         if let Some(label) = label.as_ref().filter(|_| !available) {
@@ -244,7 +246,7 @@ fn security_labels(input: &Input<'_>, workload: &Workload, notes: &mut Notes) {
                     format!("label {label:?} cannot be applied"),
                     format!("{module} is not enabled on this host"),
                 )
-                .at(format!("process.{field}"))
+                .at(field)
                 .fix(format!("remove the field, or boot the host with {module}")),
             );
         }

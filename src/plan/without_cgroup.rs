@@ -35,7 +35,7 @@ impl Plan {
         self.absent.push(Absent { layer: "cgroup".to_owned(), why });
         self.cgroup = Cgroup { ignored: std::mem::take(&mut self.cgroup.ignored), ..Default::default() };
         for mount in &mut self.mounts {
-            if let Source::Cgroup { views } = &mut mount.source {
+            if let Source::Cgroup { views, .. } = &mut mount.source {
                 views.clear();
             }
         }

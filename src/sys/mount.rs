@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, move_mount,
+    open_tree,
 };
 
 use super::error::{CallError, Syscall, check};
@@ -67,17 +68,36 @@ pub fn new_filesystem(
             .call(|| format!("fsconfig({fstype}, source={source})"))
             .map_err(explained)?;
     }
-    for (key, value) in options {
-        match value {
-            Some(value) => fsconfig_set_string(&context, key.as_str(), value.as_str())
-                .call(|| format!("fsconfig({fstype}, {key}={value})")),
-            None => fsconfig_set_flag(&context, key.as_str()).call(|| format!("fsconfig({fstype}, {key})")),
-        }
-        .map_err(explained)?;
-    }
+    configure(&context, fstype, options)?;
     fsconfig_create(&context).call(|| format!("fsconfig({fstype}, CREATE)")).map_err(explained)?;
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).call(|| format!("fsmount({fstype})"))
+}
+
+/// Changes the options of the filesystem that is mounted at `target`.
+///
+/// # Errors
+/// As [`new_filesystem`]; EINVAL for an option that cannot be changed.
+pub fn reconfigure(target: impl AsFd, options: &[(String, Option<String>)]) -> Result<(), CallError> {
+    let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;
+    let target = target.as_fd();
+    let context = fspick(target, "", flags).call(|| format!("fspick({})", target.as_raw_fd()))?;
+    configure(&context, "mounted", options)?;
+    fsconfig_reconfigure(&context)
+        .call(|| "fsconfig(RECONFIGURE)".to_owned())
+        .map_err(|error| explain(&context, error))
+}
+
+fn configure(context: &OwnedFd, fstype: &str, options: &[(String, Option<String>)]) -> Result<(), CallError> {
+    for (key, value) in options {
+        match value {
+            Some(value) => fsconfig_set_string(context, key.as_str(), value.as_str())
+                .call(|| format!("fsconfig({fstype}, {key}={value})")),
+            None => fsconfig_set_flag(context, key.as_str()).call(|| format!("fsconfig({fstype}, {key})")),
+        }
+        .map_err(|error| explain(context, error))?;
+    }
+    Ok(())
 }
 
 /// The filesystem context keeps a log of what it did not like (`fsopen(2)`, "message retrieval").

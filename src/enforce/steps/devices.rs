@@ -39,7 +39,7 @@ pub fn make(plan: &Plan, init: &mut Init) -> Result<()> {
     let umask = rustix::process::umask(Mode::empty());
     let made = plan.devices.iter().enumerate().try_for_each(|(index, device)| {
         let bind = init.received.take(&Role::Device(index));
-        one(plan, init.root()?, device, bind).map_err(|error| Error {
+        one(init.root()?, device, bind).map_err(|error| Error {
             what: format!("cannot make device {}: {}", device.path, error.what),
             ..error
         })
@@ -57,14 +57,14 @@ fn open_dev(root: &Root) -> Result<OwnedFd> {
         .map_err(|error| error.fix("/dev of the root filesystem must be a plain directory"))
 }
 
-fn one(plan: &Plan, root: &Root, device: &Device, bind: Option<OwnedFd>) -> Result<()> {
+fn one(root: &Root, device: &Device, bind: Option<OwnedFd>) -> Result<()> {
     let (parent, name) = split(&device.path);
     let parent = root.make_dir(parent)?;
     // In a user namespace nobody may make nodes; the host's are bound instead.
     if let Some(tree) = bind {
         return attach(tree, root.make_plain_file(&device.path)?).context(|| "cannot bind it".to_owned());
     }
-    if plan.namespaces.has_user() && device.kind != DeviceKind::Fifo {
+    if device.bound {
         let source = crate::enforce::root::host(device.path.as_ref(), false)
             .context(|| "cannot bind it".to_owned())?;
         if !is_device(&source, device) {

@@ -21,7 +21,7 @@ pub fn mask(plan: &Plan, init: &mut Init) -> Result<()> {
     if plan.masked_paths.is_empty() {
         return Ok(());
     }
-    let empty = Empty::new()?;
+    let empty = Empty::new(plan.mount_label.as_deref())?;
     for (i, path) in plan.masked_paths.iter().enumerate() {
         let masked = find(init, path).and_then(|target| match target {
             Some(target) => empty.put_over(&target).context(|| format!("cannot mask {path}")),
@@ -78,11 +78,14 @@ struct Empty {
 }
 
 impl Empty {
-    fn new() -> Result<Self> {
+    fn new(label: Option<&str>) -> Result<Self> {
         let what = || "cannot make the files that mask others".to_owned();
         // Since Linux 6.6 the label of a security module takes as much as an inode.
-        let options = [("size", "4096"), ("nr_inodes", "16"), ("mode", "0755")]
-            .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let options: Vec<_> = [("size", "4096"), ("nr_inodes", "16"), ("mode", "0755")]
+            .into_iter()
+            .chain(label.map(|label| ("context", label)))
+            .map(|(key, value)| (key.to_owned(), Some(value.to_owned())))
+            .collect();
         let dir = new_filesystem("tmpfs", None, &options, 0).context(what)?;
         mkdirat(&dir, "dir", Mode::from_raw_mode(0o555))
             .call(|| "mkdirat(\"dir\")".to_owned())

@@ -37,8 +37,9 @@ pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
         return Err(Error::new(Kind::Invalid, what(), "it is not a directory").at("root.path"));
     }
     let propagation = match plan.rootfs.propagation {
-        // A shared mount would carry the container's mounts to the host's copy of it; it is shared at the end.
-        Propagation::Shared => Propagation::Private,
+        // A shared mount would carry the container's mounts to the host's copy of it and cannot be changed to,
+        // of an unbindable one nothing could be made read-only: both come at the end.
+        Propagation::Shared | Propagation::Unbindable => Propagation::Private,
         other => other,
     };
     let attributes = Attributes {
@@ -53,16 +54,13 @@ pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
     Ok(())
 }
 
-/// Read-only, if it is to be, now that every mount point is made; and shared, now that every mount is.
+/// Read-only, if it is to be, now that every mount point is made; and so the mounts that waited for that.
 pub fn seal(plan: &Plan, init: &mut Init) -> Result<()> {
-    let mut attributes = Attributes::default();
-    if plan.rootfs.readonly {
-        attributes.set = RDONLY;
+    let attributes = Attributes { set: RDONLY, ..Attributes::default() };
+    for mount in init.readonly_later.drain(..) {
+        set_attributes(mount, attributes, false).context(|| "cannot make a mount read-only".to_owned())?;
     }
-    if plan.rootfs.propagation == Propagation::Shared {
-        attributes.propagation = Propagation::Shared.flag();
-    }
-    if attributes == Attributes::default() {
+    if !plan.rootfs.readonly {
         return Ok(());
     }
     set_attributes(init.root()?.as_fd(), attributes, false)
@@ -92,5 +90,16 @@ pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
     rustix::process::chdir("/").call(|| "chdir(\"/\")".to_owned()).context(what)?;
     init.root = None;
     init.pseudo.clear();
-    Ok(())
+    propagate(plan).context(what)
+}
+
+/// Who joins the container's mount namespace, or clones it, sees what is mounted in it from here on.
+fn propagate(plan: &Plan) -> Result<(), crate::sys::CallError> {
+    let propagation = plan.rootfs.propagation;
+    if !matches!(propagation, Propagation::Shared | Propagation::Unbindable) {
+        return Ok(());
+    }
+    let root = root::host(Path::new("/"), false)?;
+    let attributes = Attributes { propagation: propagation.flag(), ..Attributes::default() };
+    set_attributes(&root, attributes, plan.rootfs.recursive)
 }

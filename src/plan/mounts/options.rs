@@ -1,7 +1,6 @@
 //! Mount options (OCI config, "Mounts", table of Linux mount options; `mount(8)`).
 
 use super::{Propagation, Source};
-use crate::error::{Error, Kind};
 
 pub(super) const RDONLY: u64 = 0x1;
 const NOSUID: u64 = 0x2;
@@ -16,6 +15,113 @@ const NODIRATIME: u64 = 0x80;
 pub(super) const SEALED: u64 = RDONLY | NOSUID | NODEV;
 const NOSYMFOLLOW: u64 = 0x0020_0000;
 
+/// What an option does.
+#[derive(Debug, Clone, Copy)]
+enum Effect {
+    /// `MOUNT_ATTR_*` to set and to clear on this mount.
+    Own(u64, u64),
+    /// The same on this mount and everything below it.
+    Recursive(u64, u64),
+    /// The propagation type; `true` where it reaches everything below.
+    Propagate(Propagation, bool),
+    /// A flag of the superblock, by the name that `fsconfig(2)` knows it under.
+    Superblock(&'static str),
+    /// A flag that the kernel has no use for by now.
+    Moot,
+    /// Bind; `true` with the mounts below the source.
+    Bind(bool),
+    Remount,
+    CopyUp,
+    CopySymlink,
+    SourceNofollow,
+    DestinationNofollow,
+    /// Map ids; `true` for those of the mounts below too.
+    Idmap(bool),
+}
+
+/// Every option that is no filesystem's own. Access times are one field of several values: each of them clears the
+/// whole field first; what takes one of them away leaves the kernel's default, `relatime`. Filesystems that count versions of inodes always do (ext4 since Linux 6.1), and what a mount
+/// says goes to the caller, not to the kernel's log.
+const OPTIONS: [(&str, Effect); 65] = {
+    use self::Propagation::{Private, Shared, Slave, Unbindable};
+    use Effect::{
+        Bind, CopySymlink, CopyUp, DestinationNofollow, Idmap, Moot, Own, Propagate, Recursive, Remount,
+        SourceNofollow, Superblock,
+    };
+    [
+        ("async", Superblock("async")),
+        ("atime", Own(RELATIME, ATIME)),
+        ("bind", Bind(false)),
+        ("copy-symlink", CopySymlink),
+        ("defaults", Own(0, 0)),
+        ("dest-nofollow", DestinationNofollow),
+        ("dev", Own(0, NODEV)),
+        ("diratime", Own(0, NODIRATIME)),
+        ("dirsync", Superblock("dirsync")),
+        ("exec", Own(0, NOEXEC)),
+        ("idmap", Idmap(false)),
+        ("iversion", Moot),
+        ("lazytime", Superblock("lazytime")),
+        ("loud", Moot),
+        ("mand", Superblock("mand")),
+        ("noatime", Own(NOATIME, ATIME)),
+        ("nodev", Own(NODEV, 0)),
+        ("nodiratime", Own(NODIRATIME, 0)),
+        ("noexec", Own(NOEXEC, 0)),
+        ("noiversion", Moot),
+        ("nolazytime", Superblock("nolazytime")),
+        ("nomand", Superblock("nomand")),
+        ("norelatime", Own(RELATIME, ATIME)),
+        ("nostrictatime", Own(RELATIME, ATIME)),
+        ("nosuid", Own(NOSUID, 0)),
+        ("nosymfollow", Own(NOSYMFOLLOW, 0)),
+        ("private", Propagate(Private, false)),
+        ("ratime", Recursive(RELATIME, ATIME)),
+        ("rbind", Bind(true)),
+        ("rdev", Recursive(0, NODEV)),
+        ("rdiratime", Recursive(0, NODIRATIME)),
+        ("relatime", Own(RELATIME, ATIME)),
+        ("remount", Remount),
+        ("rexec", Recursive(0, NOEXEC)),
+        ("ridmap", Idmap(true)),
+        ("rnoatime", Recursive(NOATIME, ATIME)),
+        ("rnodev", Recursive(NODEV, 0)),
+        ("rnodiratime", Recursive(NODIRATIME, 0)),
+        ("rnoexec", Recursive(NOEXEC, 0)),
+        ("rnorelatime", Recursive(RELATIME, ATIME)),
+        ("rnostrictatime", Recursive(RELATIME, ATIME)),
+        ("rnosuid", Recursive(NOSUID, 0)),
+        ("rnosymfollow", Recursive(NOSYMFOLLOW, 0)),
+        ("ro", Own(RDONLY, 0)),
+        ("rprivate", Propagate(Private, true)),
+        ("rrelatime", Recursive(RELATIME, ATIME)),
+        ("rro", Recursive(RDONLY, 0)),
+        ("rrw", Recursive(0, RDONLY)),
+        ("rshared", Propagate(Shared, true)),
+        ("rslave", Propagate(Slave, true)),
+        ("rstrictatime", Recursive(STRICTATIME, ATIME)),
+        ("rsuid", Recursive(0, NOSUID)),
+        ("rsymfollow", Recursive(0, NOSYMFOLLOW)),
+        ("runbindable", Propagate(Unbindable, true)),
+        ("rw", Own(0, RDONLY)),
+        ("shared", Propagate(Shared, false)),
+        ("silent", Moot),
+        ("slave", Propagate(Slave, false)),
+        ("src-nofollow", SourceNofollow),
+        ("strictatime", Own(STRICTATIME, ATIME)),
+        ("suid", Own(0, NOSUID)),
+        ("symfollow", Own(0, NOSYMFOLLOW)),
+        ("sync", Superblock("sync")),
+        ("tmpcopyup", CopyUp),
+        ("unbindable", Propagate(Unbindable, false)),
+    ]
+};
+
+/// The names of all options but the filesystems' own, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|(name, _)| *name)
+}
+
 /// What a list of options says; data is what only the filesystem understands.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
@@ -28,145 +134,84 @@ pub(super) struct Options {
     pub recursive: bool,
     pub remount: bool,
     pub copy_up: bool,
+    pub copy_symlink: bool,
     pub source_nofollow: bool,
+    pub destination_nofollow: bool,
     /// `Some(true)` for `ridmap`.
     pub idmap: Option<bool>,
+    /// Flags of the superblock.
+    pub superblock: Vec<&'static str>,
     pub data: Vec<(String, Option<String>)>,
 }
 
-/// `(name, attributes to set, attributes to clear)`. Access times are one field of several values: each of
-/// them clears the whole field first.
-const ATTRIBUTES: [(&str, u64, u64); 19] = [
-    ("ro", RDONLY, 0),
-    ("rw", 0, RDONLY),
-    ("nosuid", NOSUID, 0),
-    ("suid", 0, NOSUID),
-    ("nodev", NODEV, 0),
-    ("dev", 0, NODEV),
-    ("noexec", NOEXEC, 0),
-    ("exec", 0, NOEXEC),
-    ("noatime", NOATIME, ATIME),
-    ("atime", RELATIME, ATIME),
-    ("relatime", RELATIME, ATIME),
-    ("norelatime", STRICTATIME, ATIME),
-    ("strictatime", STRICTATIME, ATIME),
-    ("nostrictatime", RELATIME, ATIME),
-    ("nodiratime", NODIRATIME, 0),
-    ("diratime", 0, NODIRATIME),
-    ("nosymfollow", NOSYMFOLLOW, 0),
-    ("symfollow", 0, NOSYMFOLLOW),
-    ("defaults", 0, RDONLY | NOSUID | NODEV | NOEXEC),
-];
-
-/// Options of the superblock, by the names that `fsconfig(2)` knows them under; `None` is the default.
-const SUPERBLOCK: [(&str, Option<&str>); 10] = [
-    ("sync", Some("sync")),
-    ("async", Some("async")),
-    ("dirsync", Some("dirsync")),
-    ("lazytime", Some("lazytime")),
-    ("nolazytime", Some("nolazytime")),
-    ("mand", Some("mand")),
-    ("nomand", Some("nomand")),
-    ("iversion", Some("iversion")),
-    ("noiversion", None),
-    ("silent", None),
-];
-
 impl Options {
     /// Reads options in order; later ones win.
-    ///
-    /// # Errors
-    /// The index of an option that cannot be honoured, and why.
-    pub fn parse(list: &[String]) -> Result<Self, (usize, Error)> {
+    pub fn parse(list: &[String]) -> Self {
         let mut options = Options::default();
-        for (i, option) in list.iter().enumerate() {
-            options.add(option).map_err(|error| (i, error))?;
+        for option in list.iter().filter(|option| !option.is_empty()) {
+            match OPTIONS.iter().find(|(name, _)| name == option) {
+                Some((_, effect)) => options.add(*effect),
+                None => options.data.push(data(option)),
+            }
         }
-        Ok(options)
+        options
     }
 
-    fn add(&mut self, option: &str) -> Result<(), Error> {
-        if let Some((set, clear)) = attribute(option) {
-            self.set = (self.set & !clear) | set;
-            self.clear |= set | clear;
-        } else if let Some((set, clear)) = option.strip_prefix('r').and_then(attribute) {
-            self.set_recursive = (self.set_recursive & !clear) | set;
-            self.clear_recursive |= set | clear;
-        } else if let Some(propagation) = propagation(option) {
-            self.propagation.push(propagation);
-        } else if let Some((_, name)) = SUPERBLOCK.iter().find(|(name, _)| *name == option) {
-            self.data.extend(name.map(|name| (name.to_owned(), None)));
-        } else {
-            self.add_other(option)?;
+    fn add(&mut self, effect: Effect) {
+        match effect {
+            Effect::Own(set, clear) => {
+                self.set = (self.set & !clear) | set;
+                self.clear |= set | clear;
+            }
+            Effect::Recursive(set, clear) => {
+                self.set_recursive = (self.set_recursive & !clear) | set;
+                self.clear_recursive |= set | clear;
+            }
+            Effect::Propagate(propagation, recursive) => self.propagation.push((propagation, recursive)),
+            Effect::Superblock(name) => self.superblock.push(name),
+            Effect::Moot => {}
+            Effect::Bind(recursive) => (self.bind, self.recursive) = (true, recursive || self.recursive),
+            Effect::Remount => self.remount = true,
+            Effect::CopyUp => self.copy_up = true,
+            Effect::CopySymlink => self.copy_symlink = true,
+            Effect::SourceNofollow => self.source_nofollow = true,
+            Effect::DestinationNofollow => self.destination_nofollow = true,
+            Effect::Idmap(recursive) => self.idmap = Some(recursive),
         }
-        Ok(())
     }
 
-    fn add_other(&mut self, option: &str) -> Result<(), Error> {
-        match option {
-            "bind" => self.bind = true,
-            "rbind" => (self.bind, self.recursive) = (true, true),
-            "remount" => self.remount = true,
-            "tmpcopyup" => self.copy_up = true,
-            "src-nofollow" => self.source_nofollow = true,
-            "idmap" => self.idmap = Some(false),
-            "ridmap" => self.idmap = Some(true),
-            "loud" | "" => {}
-            _ => match option.split_once('=') {
-                Some((key, value)) if value.len() < 256 => {
-                    self.data.push((key.to_owned(), Some(value.to_owned())));
-                }
-                Some((key, _)) => {
-                    return Err(Error::new(
-                        Kind::Unsupported,
-                        format!("the value of {key} is longer than 255 bytes"),
-                        "fsconfig(2) takes no more",
-                    ));
-                }
-                None => self.data.push((option.to_owned(), None)),
-            },
-        }
-        Ok(())
-    }
-}
-
-impl Options {
     /// The first option that nothing would be done about on such a mount.
     pub fn misplaced(&self, source: &Source) -> Option<&str> {
         let data = || self.data.first().map(|(key, _)| key.as_str());
         let copy_up = || self.copy_up.then_some("tmpcopyup");
-        let nofollow = || self.source_nofollow.then_some("src-nofollow");
+        let links = || {
+            let source = self.source_nofollow.then_some("src-nofollow");
+            source.or(self.copy_symlink.then_some("copy-symlink"))
+        };
         match source {
             Source::Bind { .. } => data().or_else(copy_up),
-            Source::Filesystem { fstype, .. } if fstype == "tmpfs" => nofollow(),
-            Source::Filesystem { .. } => copy_up().or_else(nofollow),
-            Source::Cgroup { .. } => data().or_else(copy_up).or_else(nofollow),
-            Source::Remount => {
-                let propagation = || (!self.propagation.is_empty()).then_some("a propagation type");
-                data().or_else(copy_up).or_else(nofollow).or_else(propagation)
-            }
+            Source::Filesystem { fstype, .. } if fstype == "tmpfs" => links(),
+            Source::Filesystem { .. } => copy_up().or_else(links),
+            Source::Cgroup { .. } => data().or_else(copy_up).or_else(links),
+            Source::Remount { options } if options.is_empty() => data().or_else(copy_up).or_else(links),
+            Source::Remount { .. } => copy_up().or_else(links),
         }
     }
 }
 
-fn attribute(name: &str) -> Option<(u64, u64)> {
-    ATTRIBUTES.iter().find(|(known, ..)| *known == name).map(|(_, set, clear)| (*set, *clear))
+fn data(option: &str) -> (String, Option<String>) {
+    match option.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (option.to_owned(), None),
+    }
 }
 
 /// A propagation type by name, and whether it is recursive.
 pub(super) fn propagation(name: &str) -> Option<(Propagation, bool)> {
-    let (name, recursive) = match name.strip_prefix('r') {
-        Some(name) => (name, true),
-        None => (name, false),
-    };
-    let propagation = match name {
-        "shared" => Propagation::Shared,
-        "slave" => Propagation::Slave,
-        "private" => Propagation::Private,
-        "unbindable" => Propagation::Unbindable,
-        _ => return None,
-    };
-    Some((propagation, recursive))
+    OPTIONS.iter().find(|(known, _)| *known == name).and_then(|(_, effect)| match effect {
+        Effect::Propagate(propagation, recursive) => Some((*propagation, *recursive)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -175,7 +220,7 @@ mod tests {
 
     fn parse(list: &[&str]) -> Options {
         let list: Vec<String> = list.iter().map(|option| (*option).to_owned()).collect();
-        Options::parse(&list).unwrap()
+        Options::parse(&list)
     }
 
     #[test]
@@ -209,9 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn values_that_fsconfig_cannot_take_are_refused() {
-        let (at, error) =
-            Options::parse(&["ro".into(), format!("lowerdir={}", "x".repeat(300))]).unwrap_err();
-        assert_eq!((at, error.kind), (1, Kind::Unsupported));
+    fn names_are_sorted_and_there_once() {
+        let listed: Vec<&str> = names().collect();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(listed, sorted);
+        assert!(listed.contains(&"rro") && listed.contains(&"idmap"), "{listed:?}");
     }
 }

@@ -4,11 +4,11 @@ use super::*;
 use crate::plan::mounts::{Propagation, Source};
 use crate::plan::namespaces::NamespaceKind;
 
-fn planned(config: &Value, level: Level, host: &Host) -> Plan {
+pub(super) fn planned(config: &Value, level: Level, host: &Host) -> Plan {
     plan(&config.to_string(), level, host).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn changed(plan: &Plan, at: &str) -> bool {
+pub(super) fn changed(plan: &Plan, at: &str) -> bool {
     plan.changes.iter().any(|change| change.at == at)
 }
 
@@ -103,7 +103,9 @@ fn the_cgroup_mount_shows_what_the_host_has() {
     let config = with(good(), "/mounts", json!([{ "destination": "/sys/fs/cgroup", "type": "cgroup" }]));
     let views = |layout: Layout| match planned(&config, Level::Oci, &root(layout, 7)).mounts.remove(0).source
     {
-        Source::Cgroup { views } => views.into_iter().map(|view| (view.name, view.path)).collect::<Vec<_>>(),
+        Source::Cgroup { views, .. } => {
+            views.into_iter().map(|view| (view.name, view.path)).collect::<Vec<_>>()
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(views(v2()), [(String::new(), "/sys/fs/cgroup/sandrun-web".to_owned())]);

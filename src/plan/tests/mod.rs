@@ -3,6 +3,7 @@
 mod fields;
 mod golden;
 mod loading;
+mod mounts;
 mod refusals;
 
 use std::path::Path;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::cgroup::{Hierarchy, Layout, Unified};
 use super::{Input, Options, Plan, resolve};
 use crate::error::Result;
-use crate::host::Host;
+use crate::host::{Caller, Host};
 use crate::level::Level;
 use crate::oci;
 
@@ -50,6 +51,9 @@ fn root(cgroup: Layout, landlock_abi: u32) -> Host {
     Host {
         euid: 0,
         egid: 0,
+        caller: Caller::Root,
+        may_mount: true,
+        id_mappers: [None, None],
         capabilities,
         landlock_abi,
         cgroup,
@@ -61,7 +65,17 @@ fn root(cgroup: Layout, landlock_abi: u32) -> Host {
 
 /// An ordinary user of the same host.
 fn user(cgroup: Layout, landlock_abi: u32) -> Host {
-    Host { euid: 1000, egid: 1000, capabilities: 0, ..root(cgroup, landlock_abi) }
+    let host = root(cgroup, landlock_abi);
+    let id_mappers = ["newuidmap", "newgidmap"].map(|name| Some(format!("/usr/bin/{name}")));
+    Host {
+        euid: 1000,
+        egid: 1000,
+        caller: Caller::User,
+        may_mount: false,
+        id_mappers,
+        capabilities: 0,
+        ..host
+    }
 }
 
 /// The plan of a configuration given as text.

@@ -12,20 +12,24 @@ use super::{put, set_all};
 use crate::enforce::init::Init;
 use crate::enforce::order::Role;
 use crate::error::{Context, Result};
+use crate::plan::Plan;
 use crate::plan::mounts::{CgroupView, Mount};
 use crate::sys::Syscall;
 use crate::sys::mount::{Attributes, attach, clone_private, new_filesystem, set_attributes};
 
 /// Version 2 is one tree; version 1 a tmpfs with one directory for each hierarchy.
-pub(super) fn mount(views: &[CgroupView], init: &mut Init, mount: &Mount) -> Result<()> {
+pub(super) fn mount(plan: &Plan, views: &[CgroupView], init: &mut Init, mount: &Mount) -> Result<()> {
     if let [only] = views
         && only.name.is_empty()
     {
         let tree = tree(only, init)?;
         return put(init.root()?, mount, &tree);
     }
-    let options =
-        [("mode", "755"), ("size", "64k")].map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+    let options: Vec<_> = [("mode", "755"), ("size", "64k")]
+        .into_iter()
+        .chain(plan.mount_label.as_deref().map(|label| ("context", label)))
+        .map(|(key, value)| (key.to_owned(), Some(value.to_owned())))
+        .collect();
     let what = || format!("cannot mount the cgroups on {}", mount.destination);
     let top = new_filesystem("tmpfs", Some("cgroup"), &options, 0).context(what)?;
     let private = Attributes { propagation: 1 << 18, ..Attributes::default() };

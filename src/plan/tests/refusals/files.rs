@@ -42,11 +42,10 @@ fn mount(destination: &str, fstype: &str, options: &[&str]) -> Value {
 
 #[test]
 fn mounts() {
-    let long = format!("lowerdir={}", "x".repeat(256));
+    let long = format!("upperdir={}", "x".repeat(256));
     check([
         ("/mounts", mount("/a/../../etc", "tmpfs", &[]), "mounts[0].destination", Invalid, "contains \"..\""),
-        ("/mounts", mount("/", "tmpfs", &[]), "mounts[0].destination", Invalid, "is the root itself"),
-        ("/mounts", mount("", "tmpfs", &[]), "mounts[0].destination", Invalid, "is the root itself"),
+        ("/mounts", mount("", "tmpfs", &[]), "mounts[0].destination", Invalid, "it is empty"),
         ("/mounts", mount("/a\0b", "tmpfs", &[]), "mounts[0].destination", Invalid, "NUL byte"),
         ("/mounts", mount("/a", "", &[]), "mounts[0].type", Invalid, "without a type"),
         ("/mounts", mount("/a", "none", &["rshared"]), "mounts[0].type", Invalid, "without a type"),
@@ -108,17 +107,31 @@ fn mounts() {
         ),
         (
             "/mounts",
-            mount("/a", "", &["remount", "size=1m"]),
+            mount("/a", "", &["bind", "remount", "size=1m"]),
             "mounts[0].options",
             Invalid,
             "\"size\" has no effect",
         ),
         (
             "/mounts",
-            mount("/a", "", &["bind", "remount", "rslave"]),
+            mount("/a", "", &["remount", "tmpcopyup"]),
             "mounts[0].options",
             Invalid,
-            "propagation",
+            "\"tmpcopyup\" has no effect",
+        ),
+        (
+            "/mounts",
+            mount("/a", "bind", &["copy-symlink", "src-nofollow"]),
+            "mounts[0].options",
+            Invalid,
+            "copy-symlink together with",
+        ),
+        (
+            "/mounts",
+            mount("/a", "bind", &["rdefaults"]),
+            "mounts[0].options",
+            Invalid,
+            "\"rdefaults\" has no",
         ),
         (
             "/mounts",
@@ -137,7 +150,7 @@ fn mounts() {
         (
             "/mounts",
             mount("/a", "overlay", &["ro", &long]),
-            "mounts[0].options[1]",
+            "mounts[0].options",
             Unsupported,
             "longer than 255 bytes",
         ),
@@ -153,8 +166,9 @@ fn idmapped_mounts() {
     };
     let uids = json!({ "uidMappings": [{ "containerID": 0, "hostID": 1, "size": 1 }] });
     let rows = [
-        (mapped("tmpfs", json!(["idmap"]), json!({})), Unsupported, "only bind mounts"),
-        (mapped("bind", json!(["remount", "idmap"]), json!({})), Unsupported, "only bind mounts"),
+        (mapped("cgroup", json!(["idmap"]), json!({})), Unsupported, "cannot be idmapped"),
+        (mapped("bind", json!(["remount", "idmap"]), json!({})), Unsupported, "cannot be idmapped"),
+        (mapped("tmpfs", json!(["idmap"]), json!({})), Invalid, "without mappings"),
         (mapped("bind", json!(["ridmap"]), json!({})), Invalid, "without mappings"),
         (mapped("bind", json!([]), uids), Invalid, "needs both uidMappings and gidMappings"),
     ];

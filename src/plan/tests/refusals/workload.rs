@@ -182,7 +182,8 @@ fn network_devices() {
         Invalid,
         "without a network namespace",
     )]);
-    let error = refused_by(&user(v2(), 7), Level::Oci, &moved(json!({ "eth0": {} })));
+    let namespace_root = Host { caller: Caller::NamespaceRoot, ..root(v2(), 7) };
+    let error = refused_by(&namespace_root, Level::Oci, &moved(json!({ "eth0": {} })));
     assert_eq!((error.kind, error.at.as_deref()), (Unsupported, Some("linux.netDevices")), "{error}");
     let patterns = moved(json!({ "eth0": { "name": "net%d" }, "eth1": { "name": "net%d" } }));
     assert!(plan(&patterns.to_string(), Level::Oci, &root(v2(), 7)).is_ok(), "the kernel numbers them");
