@@ -26,6 +26,9 @@ pub struct Host {
     pub landlock_abi: u32,
     /// How control groups are laid out.
     pub cgroup: Layout,
+    /// The cgroup beneath which an ordinary caller may make others; absent for root, who may anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated_cgroup: Option<String>,
     /// Whether AppArmor is the kernel's and enabled.
     pub apparmor: bool,
     /// Whether SELinux is the kernel's and has a policy.
@@ -41,15 +44,20 @@ impl Host {
     pub fn probe() -> Result<Self> {
         check_kernel(set_attributes(CWD, Attributes::default(), false))?;
         let what = || "cannot find out what this host can do".to_owned();
-        Ok(Self {
+        let mut host = Self {
             euid: rustix::process::geteuid().as_raw(),
             egid: rustix::process::getegid().as_raw(),
             capabilities: sys::process::permitted_capabilities().context(what)?,
             landlock_abi: sys::process::landlock_abi(),
             cgroup: cgroup::detect()?,
+            delegated_cgroup: None,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
-        })
+        };
+        if !host.is_privileged() {
+            host.delegated_cgroup = cgroup::delegated(&host.cgroup);
+        }
+        Ok(host)
     }
 
     /// Whether the caller may mount on the host's side.

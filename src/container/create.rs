@@ -3,11 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::place::{self, Place};
 use super::process::identify;
 use super::start_socket;
 use super::state::{Record, StateDir};
 use super::{confirm, hooks};
-use crate::cgroup::{self, Dirs, Restricted};
+use crate::cgroup::systemd::Systemd;
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
 use crate::enforce::root::host as open_host;
@@ -38,6 +39,8 @@ pub struct Wish {
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
     pub level: Option<Level>,
+    /// Have systemd make the cgroup.
+    pub systemd_cgroup: bool,
     /// Where the terminal is sent.
     pub console: Console,
     /// Choices that change the plan.
@@ -80,17 +83,20 @@ pub struct Created {
 /// Why not; nothing of the container is left then.
 pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let host = Host::probe()?;
+    let mut systemd = wish.systemd_cgroup.then(Systemd::of_caller).transpose()?;
+    wish.options.manager = systemd.as_mut().map(Systemd::manager).transpose()?;
     let plan = resolve(wish, &host)?;
     check_console(&plan, &wish.console)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
     record.cgroup.clone_from(&plan.cgroup.path);
+    record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.annotations.clone_from(&plan.annotations);
     record.hooks.clone_from(&plan.hooks);
     let mut made = Made { cgroup: false, environment: false };
     let has_terminal = plan.workload.terminal.is_some();
-    match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
+    match build(wish, &host, plan, systemd, &dir, &mut record, start, &mut made) {
         Ok((child, receipt)) => {
             Ok(Created { dir, record, child, receipt, has_terminal, layout: host.cgroup })
         }
@@ -107,7 +113,7 @@ struct Made {
 
 fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host) -> Error {
     let removed = match made.cgroup {
-        true => cgroup::delete(&record.cgroup, &host.cgroup),
+        true => place::gone(&record.cgroup, record.unit.as_ref(), &host.cgroup),
         false => Ok(()),
     };
     let removed = removed.and_then(|()| dir.remove());
@@ -182,6 +188,7 @@ fn build(
     wish: &mut Wish,
     host: &Host,
     mut plan: Plan,
+    systemd: Option<Systemd>,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
@@ -190,17 +197,17 @@ fn build(
     dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
-    let cgroup =
-        make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let cgroup = place::make(&mut plan, host, systemd)
+        .inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
     if cgroup.is_none() {
         made.cgroup = false;
         record.cgroup.clear();
         dir.replace("plan.json", &plan)?;
     }
     let mut descriptors = open_host_objects(&plan, host)?;
-    let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
-    if let Some((dirs, _)) = &cgroup {
-        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    let place = cgroup.as_ref().map(|made| &made.place);
+    if let Some(place) = place {
+        descriptors.extend(place.tasks()?);
     }
     if start == Start::Socket {
         descriptors.push((Role::StartSocket, start_socket::listen(dir)?));
@@ -213,7 +220,8 @@ fn build(
     let request = Request {
         namespaces: &plan.namespaces,
         join: open_joined(&plan, host)?,
-        cgroup: into_cgroup,
+        cgroup: place.and_then(Place::birthplace),
+        attach: &|pid| place.map_or(Ok(()), |place| place.attach(pid)),
         oom_score_adj: plan.workload.oom_score_adj,
         preserve_fds: plan.workload.preserve_fds,
         privileged: host.is_privileged(),
@@ -229,9 +237,11 @@ fn build(
     record.process = Some(identify(child.pid())?);
     let mut receipt = Receipt::default();
     confirm::namespaces(&plan, &child, &mut receipt)?;
-    if let Some((dirs, devices)) = cgroup {
-        confirm::limits(&plan, &dirs, &mut receipt);
-        confirm::devices(devices, &mut receipt);
+    if let Some(made) = cgroup {
+        confirm::limits(&plan, &made.place.dirs, &mut receipt);
+        confirm::devices(made.devices, &mut receipt);
+        // The container is in its scope, and keeps it.
+        drop(made.started);
     }
     receipt.layers.extend(confirmed.layers);
     plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
@@ -244,20 +254,6 @@ fn build(
         super::pidfile::write(path, child.pid())?;
     }
     Ok((child, receipt))
-}
-
-/// With everything in force before the first process is in it. An ordinary user who may make no cgroup goes on
-/// without, if `config.json` needs none.
-fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
-    let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
-        Err(error) if error.kind == Kind::Unsupported && !host.is_privileged() => {
-            return plan.give_up_cgroup(&error.why).map(|()| None);
-        }
-        dirs => dirs?,
-    };
-    cgroup::apply(&dirs, &plan.cgroup.settings)?;
-    let devices = cgroup::restrict(&dirs, &plan.cgroup.devices)?;
-    Ok(Some((dirs, devices)))
 }
 
 /// Host paths are opened here, with the caller's rights and before the child can be raced; a caller that may

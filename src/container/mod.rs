@@ -20,6 +20,7 @@ mod idmap;
 pub mod kill;
 pub mod pause;
 pub mod pidfile;
+mod place;
 pub mod process;
 pub mod start;
 mod start_socket;

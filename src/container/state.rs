@@ -24,6 +24,7 @@ use super::id;
 use crate::error::{Context, Error, Kind, Result};
 use crate::level::Level;
 use crate::plan::Hooks;
+use crate::plan::cgroup::Unit;
 use crate::sys::Syscall;
 
 /// The version of the record; another one is refused.
@@ -49,6 +50,9 @@ pub struct Record {
     pub level: Level,
     /// Path of its cgroup below the root of each hierarchy; empty where the caller could make none.
     pub cgroup: String,
+    /// The unit that systemd has for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// The container's process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
@@ -74,6 +78,7 @@ impl Record {
             owner: rustix::process::geteuid().as_raw(),
             level,
             cgroup: String::new(),
+            unit: None,
             process: None,
             paused: false,
             annotations: std::collections::BTreeMap::new(),

@@ -34,6 +34,9 @@ pub struct Request<'a> {
     pub join: Vec<(NamespaceKind, OwnedFd)>,
     /// The cgroup to be born in (version 2).
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// Called with the child's pid before it gets its order: puts it into a cgroup that the caller may not have it
+    /// born in.
+    pub attach: &'a dyn Fn(i32) -> Result<()>,
     /// What to do.
     pub task: Task,
     /// When to run the program.
@@ -69,6 +72,7 @@ pub fn spawn(
 ) -> Result<(Child, Receipt)> {
     let child = start_child(&request)?;
     child.greet()?;
+    (request.attach)(child.pid())?;
     child.send_order(request)?;
     child.await_ready(environment_made)
 }
@@ -173,6 +177,10 @@ fn explain_clone(error: Error) -> Error {
             "a process limit is reached: see ulimit -u and the parent cgroup's pids.max",
         ),
         ("Operation not permitted", "run as root, or with a user namespace in linux.namespaces"),
+        (
+            "Permission denied",
+            "run it in the same delegated tree of cgroups as the container's, such as the one it was created in",
+        ),
         (
             "Resource busy",
             "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath",

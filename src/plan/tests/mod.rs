@@ -47,7 +47,16 @@ fn v2() -> Layout {
 /// Root of a host with everything but a security module with labels.
 fn root(cgroup: Layout, landlock_abi: u32) -> Host {
     let capabilities = (1 << 41) - 1;
-    Host { euid: 0, egid: 0, capabilities, landlock_abi, cgroup, apparmor: false, selinux: false }
+    Host {
+        euid: 0,
+        egid: 0,
+        capabilities,
+        landlock_abi,
+        cgroup,
+        delegated_cgroup: None,
+        apparmor: false,
+        selinux: false,
+    }
 }
 
 /// An ordinary user of the same host.
