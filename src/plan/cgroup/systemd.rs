@@ -313,3 +313,6 @@ impl Property {
         Self { name: name.to_owned(), value: Value::Text(value.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests;
