@@ -5,6 +5,7 @@ pub mod leaks;
 pub mod runtime;
 #[macro_use]
 pub mod skip;
+pub mod systemd;
 pub mod terminal;
 
 pub use bundle::{Bundle, Scratch};
