@@ -2,7 +2,6 @@
 //! the units beside it), so the host need not run it.
 
 use std::fs;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -209,20 +208,17 @@ fn without_systemd_the_flag_is_refused() {
 fn a_killed_create_leaves_nothing_that_delete_does_not_find() {
     let systemd = systemd!();
     let runtime = systemd.runtime();
-    for milliseconds in (0..60).step_by(1) {
+    let (program, root) = (runtime.program().display().to_string(), runtime.root().display().to_string());
+    for milliseconds in (2..120).step_by(6) {
         let (bundle, unit, path) = in_slice(Bundle::shell("sleep 60"));
         bundle.write();
         runtime.adopt(&bundle);
-        let dir = bundle.path().display().to_string();
-        let mut command = runtime.command(&["create", "--bundle", &dir, &bundle.id]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut create = command.spawn().expect("cannot start the runtime");
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        // It may have ended by now.
-        let _ = create.kill();
-        create.wait().expect("cannot wait for the runtime");
+        let (dir, after) = (bundle.path().display().to_string(), format!("0.{milliseconds:03}"));
+        let killed = ["timeout", "--foreground", "--signal=KILL", &after, &program, "--root", &root];
+        let create = ["--systemd-cgroup", "create", "--bundle", &dir, &bundle.id];
+        systemd.call(&[&killed[..], &create].concat());
         runtime.call(&["delete", "--force", &bundle.id]).ok();
-        assert!(!systemd.knows(&unit), "after {milliseconds} ms: the unit is left {} {}", systemd.call(&["systemctl", "status", &unit]), systemd.call(&["journalctl", "-n50"]));
+        assert!(!systemd.knows(&unit), "after {milliseconds} ms: the unit is left");
         assert!(!systemd.cgroup(&path).exists(), "after {milliseconds} ms: the cgroup is left");
         assert!(!runtime.root().join(&bundle.id).exists(), "after {milliseconds} ms: state is left");
     }

@@ -58,6 +58,8 @@ case $(uname -r) in
   [ "$failed" = 0 ]; exit
 esac
 
+case $LAYOUT in systemd*) . /systemd.sh ;; esac
+
 # The first container of a boot makes what stays: the directory for the state, controllers passed on.
 sandrun run --bundle plain warm >/dev/null 2>&1
 traces >/run/before
