@@ -83,10 +83,9 @@ pub struct Created {
 /// Why not; nothing of the container is left then.
 pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let host = Host::probe()?;
-    let mut systemd = wish.systemd_cgroup.then(Systemd::of_caller).transpose()?;
-    wish.options.manager = systemd.as_mut().map(Systemd::manager).transpose()?;
-    let plan = resolve(wish, &host)?;
-    check_console(&plan, &wish.console)?;
+    let decided = decide(wish, &host)?;
+    let plan = &decided.plan;
+    check_console(plan, &wish.console)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
@@ -96,7 +95,7 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     record.hooks.clone_from(&plan.hooks);
     let mut made = Made { cgroup: false, environment: false };
     let has_terminal = plan.workload.terminal.is_some();
-    match build(wish, &host, plan, systemd, &dir, &mut record, start, &mut made) {
+    match build(wish, &host, decided, &dir, &mut record, start, &mut made) {
         Ok((child, receipt)) => {
             Ok(Created { dir, record, child, receipt, has_terminal, layout: host.cgroup })
         }
@@ -121,7 +120,13 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
 
-fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
+/// The plan, and who carries out a part of it.
+struct Decided {
+    plan: Plan,
+    systemd: Option<Systemd>,
+}
+
+fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
     let loaded;
     let config = match &wish.config {
         Some(config) => config,
@@ -131,16 +136,19 @@ fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
         }
     };
     let level = level(wish.level, config.spec.annotations().as_ref())?;
-    plan::resolve(&plan::Input {
+    let mut systemd = wish.systemd_cgroup.then(Systemd::of_caller).transpose()?;
+    let manager = systemd.as_mut().map(Systemd::manager).transpose()?;
+    let plan = plan::resolve(&plan::Input {
         id: &wish.id,
         config: &config.spec,
-        options: wish.options.clone(),
+        options: plan::Options { manager, ..wish.options.clone() },
         pids_limit: config.pids_limit,
         unknown: &config.unknown,
         bundle: &wish.bundle,
         level,
         host,
-    })
+    })?;
+    Ok(Decided { plan, systemd })
 }
 
 /// The command line decides; a container itself may only ask for more than the default.
@@ -187,8 +195,7 @@ fn check_console(plan: &Plan, console: &Console) -> Result<()> {
 fn build(
     wish: &mut Wish,
     host: &Host,
-    mut plan: Plan,
-    systemd: Option<Systemd>,
+    Decided { mut plan, systemd }: Decided,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
