@@ -20,7 +20,7 @@ pub(super) struct Place {
 }
 
 /// A cgroup with everything in force.
-pub(super) struct Made {
+pub(super) struct Prepared {
     pub place: Place,
     pub devices: Restricted,
     /// Keeps a scope until the container is in it.
@@ -31,7 +31,7 @@ pub(super) struct Made {
 ///
 /// # Errors
 /// `Exists` if somebody else uses it; what prevents it otherwise.
-pub(super) fn make(plan: &mut Plan, host: &Host, systemd: Option<Systemd>) -> Result<Option<Made>> {
+pub(super) fn make(plan: &mut Plan, host: &Host, systemd: Option<Systemd>) -> Result<Option<Prepared>> {
     let Some((mut systemd, scope)) = systemd.zip(plan.cgroup.scope.clone()) else {
         let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
             Err(error) if error.kind == Kind::Unsupported && !host.is_privileged() => {
@@ -53,10 +53,10 @@ pub(super) fn make(plan: &mut Plan, host: &Host, systemd: Option<Systemd>) -> Re
     limit(plan, Place { dirs, attached }, Some(started)).map(Some)
 }
 
-fn limit(plan: &Plan, place: Place, started: Option<Started>) -> Result<Made> {
+fn limit(plan: &Plan, place: Place, started: Option<Started>) -> Result<Prepared> {
     cgroup::apply(&place.dirs, &plan.cgroup.settings)?;
     let devices = cgroup::restrict(&place.dirs, &plan.cgroup.devices)?;
-    Ok(Made { place, devices, started })
+    Ok(Prepared { place, devices, started })
 }
 
 impl Place {
