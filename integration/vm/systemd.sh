@@ -33,6 +33,10 @@ check "systemd: reload" systemctl daemon-reload
 says "systemd: the same after a reload" 0 '"134217728","33","2(5500|6000)' read_limits
 receipt=$(sandrun state s | jq -r '.sandrun.receipt.layers[] | "\(.layer): \(.state), \(.detail)"')
 says "systemd: confirmed by the kernel" 0 'cgroup: enforced.*devices: enforced' echo $receipt
+check "systemd: update" sandrun update --pids-limit 44 s
+unit_is "systemd: it knows the new limit" 'TasksMax=44' test-scope.scope
+check "systemd: reload after that" systemctl daemon-reload
+says "systemd: the new limit after a reload" 0 '"44"' read_limits
 check "systemd: pause" sandrun pause s
 check "systemd: resume" sandrun resume s
 check "systemd: delete --force" sandrun delete --force s
