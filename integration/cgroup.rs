@@ -86,3 +86,30 @@ fn a_path_that_climbs_makes_no_cgroup_outside() {
     }
     assert!(!made, "a directory was made outside of the cgroup filesystem");
 }
+
+#[test]
+fn on_pure_v2_the_container_sees_one_hierarchy_and_is_kept_from_devices() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun().on_pure_v2();
+    let without_limits = |bundle: Bundle| {
+        bundle.edit(|config| {
+            config["linux"].as_object_mut().expect("an object").remove("resources");
+        })
+    };
+    let seen = runtime.ask(&without_limits(Bundle::probe(&["cgroup"])));
+    let membership = seen["membership"].as_array().expect("a list");
+    assert!(membership.iter().any(|line| line == "0::/"), "its own cgroup is not its root: {seen}");
+    let bundle = without_limits(Bundle::shell("sleep 60"));
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    let state = runtime.call(&["state", &bundle.id]).ok().json();
+    let layers = state["sandrun"]["receipt"]["layers"].as_array().expect("a receipt has layers");
+    let devices = layers.iter().find(|layer| layer["layer"] == "devices").expect("devices are in it");
+    assert_eq!(devices["state"], "enforced", "{state}");
+    assert!(devices["detail"].as_str().is_some_and(|detail| detail.contains("BPF")), "{devices}");
+    runtime.call(&["pause", &bundle.id]).ok();
+    assert_eq!(runtime.status(&bundle), "paused");
+    runtime.call(&["resume", &bundle.id]).ok();
+    runtime.call(&["delete", "--force", &bundle.id]).ok();
+    leaks::assert_none(&runtime, &bundle);
+}

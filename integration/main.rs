@@ -38,6 +38,7 @@ mod rootfs;
 mod rootless;
 mod seccomp;
 mod spec;
+mod systemd;
 mod tryout;
 mod tty;
 mod update;

@@ -46,6 +46,9 @@ pub struct Host {
     pub landlock_abi: u32,
     /// How control groups are laid out.
     pub cgroup: Layout,
+    /// The cgroup beneath which an ordinary caller may make others; absent for root, who may anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated_cgroup: Option<String>,
     /// Whether AppArmor is the kernel's and enabled.
     pub apparmor: bool,
     /// Whether SELinux is the kernel's and has a policy.
@@ -70,6 +73,8 @@ impl Host {
             Caller::User => ["newuidmap", "newgidmap"].map(find_program),
             Caller::Root | Caller::NamespaceRoot => [None, None],
         };
+        let cgroup = cgroup::detect()?;
+        let delegated_cgroup = if caller == Caller::Root { None } else { cgroup::delegated(&cgroup) };
         Ok(Self {
             euid,
             egid: rustix::process::getegid().as_raw(),
@@ -78,7 +83,8 @@ impl Host {
             id_mappers,
             capabilities,
             landlock_abi: sys::process::landlock_abi(),
-            cgroup: cgroup::detect()?,
+            cgroup,
+            delegated_cgroup,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             seccomp_wait_killable: sys::seccomp::knows_flags(FLAG_WAIT_KILLABLE_RECV),

@@ -6,6 +6,7 @@ pub mod leaks;
 pub mod runtime;
 #[macro_use]
 pub mod skip;
+pub mod systemd;
 pub mod terminal;
 pub mod user;
 

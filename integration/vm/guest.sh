@@ -64,6 +64,7 @@ if [ "$LAYOUT" = selinux ]; then
   echo "$passed passed, $failed failed"
   [ "$failed" = 0 ]; exit
 fi
+case $LAYOUT in systemd*) . /systemd.sh ;; esac
 
 # The first container of a boot makes what stays: the directory for the state, controllers passed on.
 sandrun run --bundle plain warm >/dev/null 2>&1

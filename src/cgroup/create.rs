@@ -18,6 +18,8 @@ const COUNTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 /// its settings need are switched on from the root down, and no others at the root.
 ///
 /// An empty directory left from an earlier container is made anew, so that nothing of its settings survives.
+/// Where systemd has started the scope of the plan, its directories are there and have a process; they stay, and
+/// what systemd has no hierarchy or controller for is made as without it.
 ///
 /// # Errors
 /// `Exists` if a process or another cgroup is in it, `Unsupported` without permission, `Failed` if the kernel
@@ -53,12 +55,11 @@ fn create_in(place: &Place<'_>, cgroup: &Cgroup, dirs: &mut Dirs) -> Result<()> 
     let mut dir = files::open_root(place.root).map_err(|error| cannot(&error))?;
     for (depth, name) in parents.iter().chain([leaf]).enumerate() {
         if place.version == Version::V2 {
-            enable(&dir, &at, &needed, depth > 0)?;
+            enable(&dir, &at, &needed, depth > 0 && cgroup.scope.is_none())?;
         }
         at = format!("{at}/{}", name.to_string_lossy());
         let made = if depth == parents.len() {
-            make_leaf(&dir, name, &at)?;
-            true
+            make_leaf(&dir, name, &at, cgroup.scope.is_some())?
         } else {
             make_parent(&dir, name).map_err(|error| cannot(&error))?
         };
@@ -89,15 +90,17 @@ fn make_parent(dir: &OwnedFd, name: &CStr) -> Result<bool, CallError> {
     }
 }
 
-fn make_leaf(dir: &OwnedFd, name: &CStr, at: &str) -> Result<()> {
+/// Whether the directory was made, and is not the one that a scope began with.
+fn make_leaf(dir: &OwnedFd, name: &CStr, at: &str, in_scope: bool) -> Result<bool> {
     let cannot = |error: &CallError| failure(format!("cannot make the cgroup {at}"), error);
     match files::make_dir(dir, name) {
         Err(error) if error.errno == Errno::EXIST => {}
-        other => return other.map_err(|error| cannot(&error)),
+        made => return made.map(|()| true).map_err(|error| cannot(&error)),
     }
     match files::remove_dir(dir, name) {
         Ok(()) => {}
         Err(error) if error.errno == Errno::NOENT => {}
+        Err(error) if matches!(error.errno, Errno::BUSY | Errno::NOTEMPTY) && in_scope => return Ok(false),
         Err(error) if matches!(error.errno, Errno::BUSY | Errno::NOTEMPTY) => {
             let why = "it exists and has processes or cgroups in it";
             return Err(Error::new(Kind::Exists, format!("cannot make the cgroup {at}"), why)
@@ -106,7 +109,7 @@ fn make_leaf(dir: &OwnedFd, name: &CStr, at: &str) -> Result<()> {
         }
         Err(error) => return Err(cannot(&error)),
     }
-    files::make_dir(dir, name).map_err(|error| cannot(&error))
+    files::make_dir(dir, name).map(|()| true).map_err(|error| cannot(&error))
 }
 
 /// A v1 cpuset starts with no CPU and no memory node, and lets no process in: it gets those of its parent.
@@ -121,9 +124,10 @@ fn inherit_cpuset(parent: &OwnedFd, child: &OwnedFd) -> Result<(), CallError> {
 }
 
 /// Hands the controllers of `dir` on to the cgroups beneath it (`cgroup.subtree_control`).
-pub(super) fn enable(dir: &OwnedFd, at: &str, needed: &[&str], below_root: bool) -> Result<()> {
+/// With `counted` those too that only count.
+pub(super) fn enable(dir: &OwnedFd, at: &str, needed: &[&str], counted: bool) -> Result<()> {
     let cannot = |error: &CallError| failure(format!("cannot hand controllers on from {at}"), error);
-    if needed.is_empty() && !below_root {
+    if needed.is_empty() && !counted {
         return Ok(());
     }
     let on = files::read(dir, "cgroup.subtree_control").map_err(|error| cannot(&error))?;
@@ -132,7 +136,7 @@ pub(super) fn enable(dir: &OwnedFd, at: &str, needed: &[&str], below_root: bool)
         files::write(dir, "cgroup.subtree_control", &format!("+{name}"))
             .map_err(|error| cannot_enable(name, at, &error))?;
     }
-    if below_root {
+    if counted {
         let available = files::read(dir, "cgroup.controllers").map_err(|error| cannot(&error))?;
         for name in available.split_whitespace().filter(|name| COUNTED.contains(name) && !is_on(name)) {
             // No limit depends on these: without them there are only fewer statistics.
@@ -145,7 +149,7 @@ pub(super) fn enable(dir: &OwnedFd, at: &str, needed: &[&str], below_root: bool)
 fn cannot_enable(controller: &str, at: &str, error: &CallError) -> Error {
     let what = format!("cannot switch the {controller} controller on below {at}");
     match error.errno {
-        Errno::BUSY => Error::new(Kind::Failed, what, format!("{error}: {at} has processes of its own")).fix(
+        Errno::BUSY => Error::new(Kind::Unsupported, what, format!("{error}: {at} has processes of its own")).fix(
             "choose a path whose parents hold no processes (cgroup-v2.rst, no internal process constraint)",
         ),
         Errno::NOENT => Error::new(Kind::Unsupported, what, format!("{error}: it is not handed on to {at}"))

@@ -1,6 +1,6 @@
 //! Which hierarchies this host has.
 
-use rustix::fs::statfs;
+use rustix::fs::{Access, AtFlags, CWD, accessat, statfs};
 use rustix::io::Errno;
 
 use super::files;
@@ -44,6 +44,28 @@ pub fn detect() -> Result<Layout> {
         (false, Some(unified)) => Ok(Layout::Hybrid { hierarchies, unified }),
         (false, None) => Ok(Layout::V1 { hierarchies }),
     }
+}
+
+/// The cgroup beneath which an ordinary caller may make others: the one above its own if that is delegated to it,
+/// since a cgroup with processes can hand no controllers on; else its own. `None` where neither is, and on v1,
+/// which the kernel delegates to nobody (cgroup-v2.rst, "Delegation").
+pub fn delegated(layout: &Layout) -> Option<String> {
+    let Layout::V2 { unified } = layout else { return None };
+    let memberships = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = memberships.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let own = own.strip_suffix('/').unwrap_or(own);
+    if own.split('/').any(|name| name == "..") {
+        return None;
+    }
+    let above = own.rsplit_once('/').map(|(above, _)| above);
+    let is_delegated = |path: &&str| {
+        let may_write = |file: &str| {
+            let file = format!("{}{path}/{file}", unified.dir);
+            accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+        };
+        may_write("") && may_write("cgroup.procs")
+    };
+    above.into_iter().chain([own]).find(is_delegated).map(str::to_owned)
 }
 
 /// Where a v1 hierarchy is mounted: below its controllers in the kernel's order, in the other order of older

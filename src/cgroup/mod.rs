@@ -8,6 +8,8 @@
 //!                                 update · freeze · thaw · signal · kill_all ─► delete
 //! ```
 //!
+//! [`systemd`] makes the cgroup first where that is asked for.
+//!
 //! Nobody writes a process id to `cgroup.procs` here: that waits 5 to 10 ms for an RCU grace period. A child
 //! is born inside ([`Dirs::unified`] for `CLONE_INTO_CGROUP`, Linux 5.7) or moves itself ([`join`]).
 
@@ -24,13 +26,14 @@ mod processes;
 mod remove;
 mod settings;
 pub mod stats;
+pub mod systemd;
 mod update;
 
 pub use create::create;
 pub use devices::{Restricted, restrict};
 pub use dirs::{Dirs, join};
 pub use freezer::{freeze, frozen, thaw};
-pub use host::detect;
+pub use host::{delegated, detect};
 pub use oom::{OomWatch, oom_kills};
 pub use processes::{kill_all, pids, signal};
 pub use remove::{delete, delete_empty};

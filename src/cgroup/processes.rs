@@ -59,7 +59,11 @@ pub fn kill_all(dirs: &Dirs) -> Result<()> {
             return Err(Error::new(Kind::Failed, format!("cannot kill the cgroup {}", dirs.path), why)
                 .fix("look for processes in state D"));
         }
-        round(dirs)?;
+        let killed = round(dirs);
+        // Who else manages the cgroup may remove it as soon as it is empty, and before the end of a round.
+        if killed.is_err() && !list(dirs, true).map_err(|error| cannot(&error))?.is_empty() {
+            return killed;
+        }
     }
 }
 

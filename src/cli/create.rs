@@ -55,12 +55,13 @@ impl Bundle {
             config: None,
             root: global.root(),
             level: global.level,
+            systemd_cgroup: global.systemd_cgroup,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),
             options: plan::Options {
                 keep_keyring: self.no_new_keyring,
                 preserve_fds: self.preserve_fds,
                 no_pivot: self.no_pivot,
-                sealed_root: false,
+                ..plan::Options::default()
             },
             pid_file: self.pid_file.clone(),
         })

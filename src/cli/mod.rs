@@ -65,7 +65,7 @@ pub(crate) struct Global {
     /// Accepted for callers of runc; errors are complete without it
     #[arg(long, global = true)]
     debug: bool,
-    /// Make cgroups through systemd (not supported yet)
+    /// Have systemd make the cgroups; linux.cgroupsPath is slice:prefix:name then
     #[arg(long, global = true)]
     systemd_cgroup: bool,
     /// Accepted for callers of runc: what the caller may do is found out
@@ -127,14 +127,6 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
-    if global.systemd_cgroup {
-        return Err(crate::error::Error::new(
-            crate::error::Kind::Unsupported,
-            "cgroups through systemd are not supported by this version",
-            "",
-        )
-        .fix("leave --systemd-cgroup out; for containerd set SystemdCgroup = false"));
-    }
     match command {
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),

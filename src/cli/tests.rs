@@ -23,6 +23,7 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         capabilities: if euid == 0 { u64::MAX } else { 0 },
         landlock_abi: 7,
         cgroup: Layout::V2 { unified: Unified { controllers, dir: "/sys/fs/cgroup".to_owned() } },
+        delegated_cgroup: None,
         apparmor: false,
         selinux: false,
         seccomp_wait_killable: true,

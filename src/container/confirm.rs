@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use super::place::Prepared;
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::spawn::Child;
@@ -15,17 +16,14 @@ use crate::resctrl::Resctrl;
 pub(super) const PENDING: &str = ", when the program starts";
 
 /// The receipt of a container whose init has confirmed what it sees itself.
-pub(super) fn all(
-    plan: &Plan,
-    child: &Child,
-    cgroup: Option<(Dirs, Restricted)>,
-    inside: Receipt,
-) -> Result<Receipt> {
+pub(super) fn all(plan: &Plan, child: &Child, cgroup: Option<Prepared>, inside: Receipt) -> Result<Receipt> {
     let mut receipt = Receipt::default();
     namespaces(plan, child, &mut receipt)?;
-    if let Some((dirs, devices)) = cgroup {
-        limits(plan, &dirs, &mut receipt);
-        self::devices(devices, &mut receipt);
+    if let Some(made) = cgroup {
+        limits(plan, &made.place.dirs, &mut receipt);
+        devices(made.devices, &mut receipt);
+        // The container is in its scope, and keeps it.
+        drop(made.started);
     }
     if let Some(group) = &plan.intel_rdt {
         resctrl(group, child.pid(), &mut receipt)?;

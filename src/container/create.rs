@@ -4,16 +4,17 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::delete::resctrl_gone;
+use super::place::{self, Place};
 use super::process::identify;
 use super::state::{Record, StateDir};
 use super::status::{State, Status};
 use super::{confirm, hooks, host_objects, joined, listener, start_socket};
-use crate::cgroup::{self, Dirs, Restricted};
+use crate::cgroup::systemd::Systemd;
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
 use crate::enforce::spawn::{Child, Request, spawn};
 use crate::error::{Context, Error, Kind, Result};
-use crate::host::{Caller, Host};
+use crate::host::Host;
 use crate::level::Level;
 use crate::oci;
 use crate::plan::cgroup::Layout;
@@ -35,6 +36,8 @@ pub struct Wish {
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
     pub level: Option<Level>,
+    /// Have systemd make the cgroup.
+    pub systemd_cgroup: bool,
     /// Where the terminal is sent.
     pub console: Console,
     /// Choices that change the plan.
@@ -77,18 +80,20 @@ pub struct Created {
 /// Why not; nothing of the container is left then.
 pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let host = Host::probe()?;
-    let plan = resolve(wish, &host)?;
-    check_console(&plan, &wish.console)?;
+    let decided = decide(wish, &host)?;
+    let plan = &decided.plan;
+    check_console(plan, &wish.console)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
     record.cgroup.clone_from(&plan.cgroup.path);
     record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
+    record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.annotations.clone_from(&plan.annotations);
     record.hooks.clone_from(&plan.hooks);
     let mut made = Made { cgroup: false, resctrl: false, environment: false };
     let has_terminal = plan.workload.terminal.is_some();
-    match build(wish, &host, plan, &dir, &mut record, start, &mut made) {
+    match build(wish, &host, decided, &dir, &mut record, start, &mut made) {
         Ok((child, receipt)) => {
             Ok(Created { dir, record, child, receipt, has_terminal, layout: host.cgroup })
         }
@@ -106,7 +111,7 @@ struct Made {
 
 fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host) -> Error {
     let removed = match made.cgroup {
-        true => cgroup::delete(&record.cgroup, &host.cgroup),
+        true => place::gone(&record.cgroup, record.unit.as_ref(), &host.cgroup),
         false => Ok(()),
     };
     let groups = |()| if made.resctrl { resctrl_gone(&record.resctrl) } else { Ok(()) };
@@ -115,7 +120,13 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
 
-fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
+/// The plan, and who carries out a part of it.
+struct Decided {
+    plan: Plan,
+    systemd: Option<Systemd>,
+}
+
+fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
     let loaded;
     let config = match &wish.config {
         Some(config) => config,
@@ -125,16 +136,19 @@ fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
         }
     };
     let level = level(wish.level, config.spec.annotations().as_ref())?;
-    plan::resolve(&plan::Input {
+    let mut systemd = wish.systemd_cgroup.then(Systemd::of_caller).transpose()?;
+    let manager = systemd.as_mut().map(Systemd::manager).transpose()?;
+    let plan = plan::resolve(&plan::Input {
         id: &wish.id,
         config: &config.spec,
-        options: wish.options.clone(),
+        options: plan::Options { manager, ..wish.options.clone() },
         pids_limit: config.pids_limit,
         unknown: &config.unknown,
         bundle: &wish.bundle,
         level,
         host,
-    })
+    })?;
+    Ok(Decided { plan, systemd })
 }
 
 /// The command line decides; a container itself may only ask for more than the default.
@@ -181,7 +195,7 @@ fn check_console(plan: &Plan, console: &Console) -> Result<()> {
 fn build(
     wish: &mut Wish,
     host: &Host,
-    mut plan: Plan,
+    Decided { mut plan, systemd }: Decided,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
@@ -190,8 +204,8 @@ fn build(
     dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
     made.cgroup = true;
-    let cgroup =
-        make_cgroup(&mut plan, host).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let cgroup = place::make(&mut plan, host, systemd)
+        .inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
     if cgroup.is_none() {
         made.cgroup = false;
         record.cgroup.clear();
@@ -203,9 +217,9 @@ fn build(
         result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
     }
     let mut descriptors = host_objects::open(&plan, host)?;
-    let into_cgroup = cgroup.as_ref().and_then(|(dirs, _)| dirs.unified());
-    if let Some((dirs, _)) = &cgroup {
-        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    let place = cgroup.as_ref().map(|made| &made.place);
+    if let Some(place) = place {
+        descriptors.extend(place.tasks()?);
     }
     if start == Start::Socket {
         descriptors.push((Role::StartSocket, start_socket::listen(dir)?));
@@ -218,7 +232,8 @@ fn build(
     let request = Request {
         namespaces: &plan.namespaces,
         join: joined::open(&plan, host)?,
-        cgroup: into_cgroup,
+        cgroup: place.and_then(Place::birthplace),
+        attach: &|pid| place.map_or(Ok(()), |place| place.attach(pid)),
         oom_score_adj: plan.workload.oom_score_adj,
         preserve_fds: plan.workload.preserve_fds,
         may_mount: host.may_mount,
@@ -242,20 +257,6 @@ fn build(
         super::pidfile::write(path, child.pid())?;
     }
     Ok((child, receipt))
-}
-
-/// With everything in force before the first process is in it. An ordinary user who may make no cgroup goes on
-/// without, if `config.json` needs none.
-fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
-    let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
-        Err(error) if error.kind == Kind::Unsupported && host.caller != Caller::Root => {
-            return plan.give_up_cgroup(&error.why).map(|()| None);
-        }
-        dirs => dirs?,
-    };
-    cgroup::apply(&dirs, &plan.cgroup.settings)?;
-    let devices = cgroup::restrict(&dirs, &plan.cgroup.devices)?;
-    Ok(Some((dirs, devices)))
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

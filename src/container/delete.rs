@@ -5,12 +5,13 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::hooks;
+use super::place::gone;
 use super::process::Process;
-use super::state::{Lock, StateDir};
+use super::state::{Lock, Record, StateDir};
 use super::status::Status;
 use crate::cgroup;
 use crate::error::{Error, Kind, Result};
-use crate::plan::cgroup::Layout;
+use crate::plan::cgroup::{Layout, Unit};
 use crate::plan::intel_rdt::IntelRdt;
 use crate::resctrl::Resctrl;
 use crate::sys::process::SIGKILL;
@@ -41,7 +42,8 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
     let record = match dir.load() {
         Err(error) if error.kind == Kind::NotFound || force => {
             // Nothing was made before the record; one that cannot be read is no reason to leave anything.
-            cgroups(dir, None).iter().try_for_each(|path| cgroup_gone(path, layout))?;
+            let unit = unit(dir, None);
+            cgroups(dir, None).iter().try_for_each(|path| gone(path, unit.as_ref(), layout))?;
             let planned = dir.fetch::<StoredGroup>("plan.json").ok().and_then(|stored| stored.intel_rdt);
             resctrl_gone(&planned.as_ref().map(IntelRdt::removed).unwrap_or_default())?;
             dir.remove()?;
@@ -65,9 +67,12 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
             .signal(SIGKILL)
             .or_else(|error| if error.kind == Kind::WrongState { Ok(()) } else { Err(error) })?;
     }
+    let unit = unit(dir, Some(&record));
     match force {
-        true => cgroups(dir, Some(&record.cgroup)).iter().try_for_each(|path| cgroup_gone(path, layout))?,
-        false => cgroup_gone(&record.cgroup, layout)?,
+        true => cgroups(dir, Some(&record.cgroup))
+            .iter()
+            .try_for_each(|path| gone(path, unit.as_ref(), layout))?,
+        false => gone(&record.cgroup, unit.as_ref(), layout)?,
     }
     if let Some(process) = &process
         && !process.wait(PATIENCE)?
@@ -111,6 +116,19 @@ struct StoredCgroup {
 #[derive(Deserialize)]
 struct StoredPath {
     path: String,
+    #[serde(default)]
+    scope: Option<StoredScope>,
+}
+
+#[derive(Deserialize)]
+struct StoredScope {
+    unit: Unit,
+}
+
+/// The unit that systemd may have for the container, by the record or by the plan.
+fn unit(dir: &StateDir, record: Option<&Record>) -> Option<Unit> {
+    let planned = || dir.fetch::<StoredCgroup>("plan.json").ok()?.cgroup.scope.map(|scope| scope.unit);
+    record.map_or_else(planned, |record| record.unit.clone())
 }
 
 /// Where the container's cgroup may be, by the record and by the plan: they differ when one of the files is damaged,
@@ -127,19 +145,4 @@ fn cgroups(dir: &StateDir, recorded: Option<&str>) -> Vec<String> {
         paths.push(crate::plan::cgroup::default_path(dir.id()));
     }
     paths
-}
-
-/// Kills what is left in the cgroup, and removes it.
-fn cgroup_gone(path: &str, layout: &Layout) -> Result<()> {
-    if cgroup::delete_empty(path, layout)? {
-        return Ok(());
-    }
-    match cgroup::Dirs::open(path, layout) {
-        Err(error) if error.kind == Kind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(dirs) => {
-            cgroup::kill_all(&dirs)?;
-            cgroup::delete(path, layout)
-        }
-    }
 }

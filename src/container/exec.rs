@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::create::{Console, console_socket};
 use super::listener;
+use super::place::Place;
 use super::state::Lock;
 use super::status::{Found, Status, find};
 use crate::cgroup::{self, Dirs};
@@ -108,6 +109,7 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let has_terminal = workload.terminal.is_some();
     let pid = found.record.process.map_or(0, |process| process.pid);
     let dirs = open_cgroup(&found, &wish.cgroups, pid)?;
+    let place = dirs.map(|dirs| Place::of(dirs, &found.record)).transpose()?;
     let mut descriptors: Vec<(Role, OwnedFd)> = vec![(
         Role::Container,
         container
@@ -115,9 +117,8 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
             .try_clone_to_owned()
             .context(|| "cannot keep the container's process".to_owned())?,
     )];
-    let into_cgroup = dirs.as_ref().and_then(Dirs::unified);
-    if let Some(dirs) = &dirs {
-        descriptors.extend(dirs.tasks(into_cgroup.is_some())?.into_iter().map(|tasks| (Role::Tasks, tasks)));
+    if let Some(place) = &place {
+        descriptors.extend(place.tasks()?);
     }
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
@@ -127,7 +128,8 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let request = Request {
         namespaces: &Namespaces::default(),
         join: open_namespaces(&first, pid)?,
-        cgroup: into_cgroup,
+        cgroup: place.as_ref().and_then(Place::birthplace),
+        attach: &|pid| place.as_ref().map_or(Ok(()), |place| place.attach(pid)),
         oom_score_adj: workload.oom_score_adj,
         preserve_fds: workload.preserve_fds,
         may_mount: host.may_mount,

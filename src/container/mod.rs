@@ -23,6 +23,7 @@ pub mod kill;
 mod listener;
 pub mod pause;
 pub mod pidfile;
+mod place;
 pub mod process;
 pub mod start;
 mod start_socket;

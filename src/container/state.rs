@@ -25,6 +25,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::host::is_host_root;
 use crate::level::Level;
 use crate::plan::Hooks;
+use crate::plan::cgroup::Unit;
 use crate::sys::Syscall;
 
 /// The version of the record; another one is refused.
@@ -53,6 +54,9 @@ pub struct Record {
     /// Directories in the resctrl filesystem that go with it, below the mount, the inner one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resctrl: Vec<String>,
+    /// The unit that systemd has for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// The container's process, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
@@ -79,6 +83,7 @@ impl Record {
             level,
             cgroup: String::new(),
             resctrl: Vec::new(),
+            unit: None,
             process: None,
             paused: false,
             annotations: std::collections::BTreeMap::new(),

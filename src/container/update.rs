@@ -2,9 +2,11 @@
 
 use super::confirm;
 use super::status::{Found, Status};
+use crate::cgroup::systemd::Systemd;
 use crate::cgroup::{self, Dirs};
 use crate::error::{Error, Kind, Result};
 use crate::oci::Resources;
+use crate::plan::cgroup::{Layout, Setting, Unit, unit_properties};
 use crate::plan::{Change, Plan};
 
 /// Changes the limits of a container that was found and locked: those that are given, and no others. All of them
@@ -32,6 +34,10 @@ pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
     })?;
     let dirs = Dirs::open(&found.record.cgroup, &layout)?;
     let before = cgroup::update(&dirs, &update.writes, &layout).map_err(Error::of_another_file)?;
+    if let Some(unit) = &found.record.unit {
+        tell_systemd(unit, &dirs, &update.writes, &layout)
+            .map_err(|error| take_back(error, &dirs, &before))?;
+    }
     plan.cgroup = update.cgroup;
     let unknown = resources.unknown.iter().map(|field| Change {
         at: field.clone(),
@@ -42,11 +48,26 @@ pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
     let notes: Vec<Change> = unknown.chain(notes).collect();
     let new = notes.iter().filter(|note| !plan.changes.contains(note)).cloned().collect::<Vec<_>>();
     plan.changes.extend(new);
-    store(found, &plan, &dirs).map_err(|error| match cgroup::restore(&dirs, &before) {
+    store(found, &plan, &dirs).map_err(|error| take_back(error, &dirs, &before))?;
+    Ok(notes)
+}
+
+fn take_back(error: Error, dirs: &Dirs, before: &[Setting]) -> Error {
+    match cgroup::restore(dirs, before) {
         Ok(()) => error,
         Err(second) => error.and_then(second),
-    })?;
-    Ok(notes)
+    }
+}
+
+/// What systemd is not told it takes back when it is reloaded; and what it writes may be rounded, so the exact
+/// values are written once more.
+fn tell_systemd(unit: &Unit, dirs: &Dirs, writes: &[Setting], layout: &Layout) -> Result<()> {
+    let properties = unit_properties(writes, layout.version());
+    if properties.is_empty() {
+        return Ok(());
+    }
+    Systemd::ask(unit.user)?.set_properties(unit, &properties)?;
+    cgroup::apply(dirs, writes).map_err(Error::of_another_file)
 }
 
 /// Only what the kernel says is in the receipt, of the limits that were there before as well.

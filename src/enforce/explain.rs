@@ -12,6 +12,10 @@ pub(super) fn explain_clone(error: Error) -> Error {
         ),
         ("Operation not permitted", "run as root, or with a user namespace in linux.namespaces"),
         (
+            "Permission denied",
+            "run it in the same delegated tree of cgroups as the container's, such as the one it was created in",
+        ),
+        (
             "Resource busy",
             "the cgroup has child cgroups with controllers: name another one in linux.cgroupsPath",
         ),

@@ -38,6 +38,9 @@ pub struct Request<'a> {
     pub join: Vec<(NamespaceKind, OwnedFd)>,
     /// The cgroup to be born in (version 2).
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// Called with the child's pid before it gets its order: puts it into a cgroup that the caller may not have it
+    /// born in.
+    pub attach: &'a dyn Fn(i32) -> Result<()>,
     /// What to do.
     pub task: Task,
     /// When to run the program.
@@ -82,6 +85,7 @@ pub fn spawn(
         Task::Create(plan) => net_devices::move_in(&plan.net_devices, child.pid)?,
         Task::Exec(..) => Vec::new(),
     };
+    (request.attach)(child.pid())?;
     child.send_order(request)?;
     let (child, mut receipt) = child.await_ready(environment_made)?;
     net_devices::note(&moved, &mut receipt);

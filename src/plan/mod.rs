@@ -153,6 +153,8 @@ pub struct Options {
     pub preserve_fds: u32,
     /// Do not use `pivot_root(2)` (`--no-pivot`), for a root filesystem on a ramdisk.
     pub no_pivot: bool,
+    /// The systemd that makes the cgroup (`--systemd-cgroup`).
+    pub manager: Option<cgroup::Manager>,
     /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
     /// from before the container's mounts are made: for a root filesystem that is the host's.
     pub sealed_root: bool,
@@ -301,6 +303,8 @@ fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> c
     let request = cgroup::Request {
         id: input.id,
         path: path.as_deref(),
+        delegated: input.host.delegated_cgroup.as_deref(),
+        manager: input.options.manager.as_ref(),
         resources: linux.and_then(|linux| linux.resources().as_ref()),
         pids_limit: input.pids_limit,
         default_pids_limit: (input.level >= Level::Baseline).then_some(DEFAULT_PIDS_LIMIT),
@@ -315,9 +319,7 @@ fn resolve_cgroup(input: &Input<'_>, devices: &[Device], notes: &mut Notes) -> c
         }
         Err(refusals) => {
             notes.refusals.extend(refusals);
-            let devices =
-                cgroup::Devices { gate: cgroup::DeviceGate::None, rules: Vec::new(), list: Vec::new() };
-            cgroup::Cgroup { path: String::new(), settings: Vec::new(), devices, ignored: Vec::new() }
+            cgroup::Cgroup::default()
         }
     }
 }

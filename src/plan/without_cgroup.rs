@@ -46,7 +46,7 @@ impl Plan {
 /// What of a cgroup a container cannot go on without, because `config.json` asks for it.
 fn indispensable(cgroup: &Cgroup, id: &str, why: &str) -> Vec<Error> {
     let mut errors: Vec<Error> = Vec::new();
-    if cgroup.path != default_path(id) {
+    if !cgroup.path.ends_with(&default_path(id)) {
         errors.push(
             Error::new(Kind::Unsupported, format!("cannot make the cgroup {}", cgroup.path), why)
                 .at("linux.cgroupsPath")

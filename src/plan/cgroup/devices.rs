@@ -186,9 +186,21 @@ fn parse(rule: &LinuxDeviceCgroup, at: &str) -> Result<DeviceRule, Error> {
     })
 }
 
-/// The rules as v1 can say them: one default, then exceptions to it, none of which may cut a piece out of
-/// another (the kernel would accept such a write and do nothing).
+/// The rules as v1 can say them: one default, then exceptions to it.
 fn list(rules: &[DeviceRule], draft: &mut Draft<'_>) -> Vec<Setting> {
+    let (default_allow, exceptions) = exceptions(rules, &mut draft.errors);
+    let (first, then) = if default_allow { ("allow", "deny") } else { ("deny", "allow") };
+    let mut writes = vec![Setting::new("devices", &format!("devices.{first}"), "a", AT)];
+    writes.extend(exceptions.iter().map(|exception| Setting {
+        at: exception.at.clone(),
+        ..Setting::new("devices", &format!("devices.{then}"), exception, AT)
+    }));
+    writes
+}
+
+/// One default, whether everything is allowed, and the exceptions to it, none of which may cut a piece out of
+/// another (the kernel would accept such a write and do nothing).
+pub(super) fn exceptions(rules: &[DeviceRule], errors: &mut Vec<Error>) -> (bool, Vec<DeviceRule>) {
     let mut default_allow = false;
     let mut exceptions: Vec<DeviceRule> = Vec::new();
     for rule in rules.iter().flat_map(split) {
@@ -197,7 +209,7 @@ fn list(rules: &[DeviceRule], draft: &mut Draft<'_>) -> Vec<Setting> {
             exceptions.clear();
         } else if rule.allow == default_allow {
             if let Err(error) = withdraw(&rule, &mut exceptions) {
-                draft.errors.push(error);
+                errors.push(error);
             }
         } else if let Some(same) = exceptions.iter_mut().find(|known| known.same_devices(&rule)) {
             same.access = same.access.and_also(rule.access);
@@ -205,13 +217,7 @@ fn list(rules: &[DeviceRule], draft: &mut Draft<'_>) -> Vec<Setting> {
             exceptions.push(rule);
         }
     }
-    let (first, then) = if default_allow { ("allow", "deny") } else { ("deny", "allow") };
-    let mut writes = vec![Setting::new("devices", &format!("devices.{first}"), "a", AT)];
-    writes.extend(exceptions.iter().map(|exception| Setting {
-        at: exception.at.clone(),
-        ..Setting::new("devices", &format!("devices.{then}"), exception, AT)
-    }));
-    writes
+    (default_allow, exceptions)
 }
 
 /// v1 ignores the numbers of a rule for both kinds, so such a rule becomes two.

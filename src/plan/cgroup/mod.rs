@@ -14,6 +14,7 @@ mod layout;
 mod memory;
 mod other;
 mod path;
+mod systemd;
 mod update;
 
 use oci_spec::runtime::LinuxResources;
@@ -26,6 +27,7 @@ use draft::Draft;
 pub use layout::{Hierarchy, Layout, Unified, Version};
 use other::Pids;
 pub use path::{allowed, default_path};
+pub use systemd::{Manager, Property, Scope, Unit, Value, limits as unit_properties};
 pub use update::Update;
 
 /// What the caller asks for.
@@ -33,8 +35,13 @@ pub use update::Update;
 pub struct Request<'a> {
     /// The container's id; names the cgroup where `path` is absent.
     pub id: &'a str,
-    /// `linux.cgroupsPath`. Leading slash or not, it starts at the root of each hierarchy.
+    /// `linux.cgroupsPath`. With a leading slash it starts at the root of each hierarchy; without, there too, or
+    /// in `delegated`.
     pub path: Option<&'a str>,
+    /// The cgroup beneath which the caller may make others, if that is not the root.
+    pub delegated: Option<&'a str>,
+    /// The systemd that makes the cgroup; else it is made directly.
+    pub manager: Option<&'a Manager>,
     /// `linux.resources`.
     pub resources: Option<&'a LinuxResources>,
     /// `linux.resources.pids.limit` as it is written in the file, because the parsed type cannot tell an
@@ -52,6 +59,9 @@ pub struct Request<'a> {
 pub struct Cgroup {
     /// From the root of each hierarchy, with a leading slash: `/sandrun-web`. Empty for a container without.
     pub path: String,
+    /// The unit that systemd makes for it; absent where it is made directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// The limits: the files to write, in order. Those of the devices are apart, because an update of a
     /// running container changes limits only.
     pub settings: Vec<Setting>,
@@ -115,16 +125,22 @@ pub struct Ignored {
 /// limits for which `layout` has no controller. A controller nobody asked for is never missed.
 pub fn resolve(request: &Request<'_>, layout: &Layout) -> Result<Cgroup, Vec<Error>> {
     let mut draft = Draft::new(layout);
-    let path = path::resolve(request.id, request.path).unwrap_or_else(|error| {
+    let place = match request.manager {
+        None => path::resolve(request).map(|path| (path, None)),
+        Some(manager) => systemd::place(request.id, request.path, manager, layout)
+            .map(|place| (place.path.clone(), Some(place))),
+    };
+    let (path, place) = place.unwrap_or_else(|error| {
         draft.errors.push(error);
-        String::new()
+        (String::new(), None)
     });
     let default = Pids { limit: request.pids_limit, default: request.default_pids_limit };
     limits(request.resources, default, &mut draft);
     let rules = request.resources.and_then(|all| all.devices().as_deref()).unwrap_or_default();
     let devices = devices::plan(rules, request.nodes, &mut draft);
     if draft.errors.is_empty() {
-        Ok(Cgroup { path, settings: draft.settings, devices, ignored: draft.ignored })
+        let scope = place.map(|place| systemd::scope(place, request.id, &draft.settings, &devices, layout));
+        Ok(Cgroup { path, scope, settings: draft.settings, devices, ignored: draft.ignored })
     } else {
         Err(draft.errors)
     }

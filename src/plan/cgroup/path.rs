@@ -1,5 +1,6 @@
 //! Where the cgroup is: `linux.cgroupsPath`, which nobody may use to leave the hierarchy.
 
+use super::Request;
 use crate::error::{Error, Kind};
 
 const AT: &str = "linux.cgroupsPath";
@@ -7,11 +8,14 @@ const AT: &str = "linux.cgroupsPath";
 const LONGEST_NAME: usize = 255;
 const LONGEST_PATH: usize = 3072;
 
-/// The path from the root of each hierarchy, with a leading slash; `/sandrun-<id>` where none is given.
-pub(super) fn resolve(id: &str, path: Option<&str>) -> Result<String, Error> {
-    let path = match path {
-        Some(path) if !path.is_empty() => path.to_owned(),
-        _ => default_path(id),
+/// The path from the root of each hierarchy, with a leading slash; `/sandrun-<id>` where none is given. Where
+/// the caller may make cgroups in one place only, what does not start at the root starts there.
+pub(super) fn resolve(request: &Request<'_>) -> Result<String, Error> {
+    let delegated = request.delegated.unwrap_or_default();
+    let path = match request.path {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        Some(path) if !path.is_empty() => format!("{delegated}/{path}"),
+        _ => format!("{delegated}{}", default_path(request.id)),
     };
     let components = path.strip_prefix('/').unwrap_or(&path);
     let reason = components.split('/').find_map(fault).or_else(|| {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::plan::VERSION;
+use crate::plan::cgroup::Manager;
 
 const OCI: Level = Level::Oci;
 const BASELINE: Level = Level::Baseline;
@@ -36,6 +37,8 @@ fn cases() -> Vec<Case> {
         ("every-process-field", "v2-oci", OCI, root(v2(), 7)),
         ("every-process-field", "v2-baseline", BASELINE, root(v2(), 7)),
         ("every-process-field", "v2-strict", STRICT, root(v2(), 7)),
+        ("systemd-pod", "v2-systemd", BASELINE, root(v2(), 7)),
+        ("systemd-pod", "hybrid-systemd", OCI, root(hybrid(), 7)),
     ]
 }
 
@@ -47,8 +50,10 @@ fn text(name: &str) -> String {
     fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn planned((config, _, level, host): &Case) -> Plan {
-    plan(&text(&format!("{config}.config.json")), *level, host)
+/// A suffix that ends so has systemd make the cgroup.
+fn planned((config, suffix, level, host): &Case) -> Plan {
+    let manager = suffix.ends_with("-systemd").then(|| Manager { user: false, cgroup: String::new() });
+    plan_with(&text(&format!("{config}.config.json")), *level, host, manager)
         .unwrap_or_else(|error| panic!("{config}: {error}"))
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::cgroup::{Hierarchy, Layout, Unified};
+use super::cgroup::{Hierarchy, Layout, Manager, Unified};
 use super::{Input, Options, Plan, resolve};
 use crate::error::Result;
 use crate::host::{Caller, Host};
@@ -57,6 +57,7 @@ fn root(cgroup: Layout, landlock_abi: u32) -> Host {
         capabilities,
         landlock_abi,
         cgroup,
+        delegated_cgroup: None,
         apparmor: false,
         selinux: false,
         seccomp_wait_killable: true,
@@ -80,11 +81,15 @@ fn user(cgroup: Layout, landlock_abi: u32) -> Host {
 
 /// The plan of a configuration given as text.
 fn plan(text: &str, level: Level, host: &Host) -> Result<Plan> {
+    plan_with(text, level, host, None)
+}
+
+fn plan_with(text: &str, level: Level, host: &Host, manager: Option<Manager>) -> Result<Plan> {
     let config = oci::parse(text)?;
     resolve(&Input {
         id: "web",
         config: &config.spec,
-        options: Options::default(),
+        options: Options { manager, ..Options::default() },
         pids_limit: config.pids_limit,
         unknown: &config.unknown,
         bundle: Path::new("/bundle"),
