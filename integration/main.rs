@@ -21,6 +21,7 @@ mod engines;
 mod escape;
 mod events;
 mod exec;
+mod features;
 mod fields;
 mod freezer;
 mod hooks;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::cgroup::Layout;
+use crate::plan::namespaces::NamespaceKind;
 use crate::sys;
 use crate::sys::mount::{Attributes, set_attributes};
 
@@ -57,6 +58,12 @@ impl Host {
         const SYS_ADMIN: u64 = 1 << 21;
         self.euid == 0 && self.capabilities & SYS_ADMIN != 0
     }
+}
+
+/// The kinds of namespaces that this kernel was built with.
+pub fn namespaces() -> Vec<NamespaceKind> {
+    let has = |kind: &NamespaceKind| Path::new("/proc/self/ns").join(kind.file()).exists();
+    NamespaceKind::ALL.into_iter().filter(has).collect()
 }
 
 /// The youngest call without which there is no container is `mount_setattr(2)` (Linux 5.12). It is tried with

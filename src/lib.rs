@@ -7,6 +7,7 @@ pub mod cli;
 pub mod container;
 pub mod enforce;
 pub mod error;
+pub mod features;
 pub mod host;
 pub mod level;
 pub mod log;

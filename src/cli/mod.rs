@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod events;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -92,6 +93,7 @@ enum Command {
     Delete(delete::Arguments),
     Events(events::Arguments),
     Exec(exec::Arguments),
+    Features(features::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
     Pause(pause::Arguments),
@@ -140,6 +142,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Delete(arguments) => delete::run(global, &arguments),
         Command::Events(arguments) => events::run(global, &arguments),
         Command::Exec(arguments) => exec::run(global, arguments),
+        Command::Features(arguments) => features::run(global, &arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Pause(arguments) => pause::run(global, &arguments),

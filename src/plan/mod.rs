@@ -15,7 +15,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod process;
 pub mod seccomp;
-mod unsupported;
+pub(crate) mod unsupported;
 mod without_cgroup;
 
 use std::collections::{BTreeMap, HashMap};

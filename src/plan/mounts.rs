@@ -1,6 +1,6 @@
 //! The root filesystem and the mounts (OCI config, "Root" and "Mounts"; `mount(8)`, `mount_setattr(2)`).
 
-mod options;
+pub(crate) mod options;
 
 use std::path::{Component, Path};
 

@@ -4,6 +4,11 @@ use oci_spec::runtime::Spec;
 
 use crate::error::{Error, Kind};
 
+/// Whether a configuration with these fields gets past [`refusals`].
+pub(crate) fn honours(fields: serde_json::Value) -> bool {
+    serde_json::from_value::<Spec>(fields).is_ok_and(|config| refusals(&config).is_empty())
+}
+
 pub(super) fn refusals(config: &Spec) -> Vec<Error> {
     let linux = config.linux().as_ref();
     let process = config.process().as_ref();

@@ -7,6 +7,7 @@ use super::error::{CallError, Syscall, check};
 const TSYNC: u32 = 1;
 const NEW_LISTENER: u32 = 1 << 3;
 const TSYNC_ESRCH: u32 = 1 << 4;
+const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// Puts the calling thread (with `TSYNC` in `flags`: the process) under a filter, for good.
 ///
@@ -38,4 +39,16 @@ pub fn load(instructions: &[u64], flags: u32) -> Result<Option<OwnedFd>, CallErr
     let descriptor = RawFd::try_from(result).map_err(|_| rustix::io::Errno::BADF).call(call)?;
     // SAFETY: with NEW_LISTENER the result is a descriptor that the kernel has just made for us alone.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// Whether this kernel has all of the given `SECCOMP_FILTER_FLAG_*`: it looks at them before it reads the program,
+/// which is none here.
+pub fn has_flags(flags: u32) -> bool {
+    // Waiting only makes sense for somebody who listens, and is refused without.
+    let listens = if flags & WAIT_KILLABLE_RECV != 0 { NEW_LISTENER } else { 0 };
+    let none = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: there is nothing at the null pointer, which the kernel answers with EFAULT.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags | listens, none) };
+    check(result).err() == Some(rustix::io::Errno::FAULT)
 }

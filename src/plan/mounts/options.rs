@@ -34,6 +34,9 @@ pub(super) struct Options {
     pub data: Vec<(String, Option<String>)>,
 }
 
+/// Stands for several, of one mount only.
+const DEFAULTS: &str = "defaults";
+
 /// `(name, attributes to set, attributes to clear)`. Access times are one field of several values: each of
 /// them clears the whole field first.
 const ATTRIBUTES: [(&str, u64, u64); 19] = [
@@ -55,10 +58,11 @@ const ATTRIBUTES: [(&str, u64, u64); 19] = [
     ("diratime", 0, NODIRATIME),
     ("nosymfollow", NOSYMFOLLOW, 0),
     ("symfollow", 0, NOSYMFOLLOW),
-    ("defaults", 0, RDONLY | NOSUID | NODEV | NOEXEC),
+    (DEFAULTS, 0, RDONLY | NOSUID | NODEV | NOEXEC),
 ];
 
-/// Options of the superblock, by the names that `fsconfig(2)` knows them under; `None` is the default.
+/// Options of the superblock, by the names that `fsconfig(2)` knows them under; `None` is what it has no name for:
+/// the default, and change counters, which a filesystem that has them keeps unasked (tmpfs Linux 6.6, ext4 6.0).
 const SUPERBLOCK: [(&str, Option<&str>); 10] = [
     ("sync", Some("sync")),
     ("async", Some("async")),
@@ -67,10 +71,44 @@ const SUPERBLOCK: [(&str, Option<&str>); 10] = [
     ("nolazytime", Some("nolazytime")),
     ("mand", Some("mand")),
     ("nomand", Some("nomand")),
-    ("iversion", Some("iversion")),
+    ("iversion", None),
     ("noiversion", None),
     ("silent", None),
 ];
+
+/// What is neither an attribute, nor the superblock's, nor a propagation type.
+const OTHERS: [(&str, fn(&mut Options)); 8] = [
+    ("bind", |options| options.bind = true),
+    ("rbind", |options| (options.bind, options.recursive) = (true, true)),
+    ("remount", |options| options.remount = true),
+    ("tmpcopyup", |options| options.copy_up = true),
+    ("src-nofollow", |options| options.source_nofollow = true),
+    ("idmap", |options| options.idmap = Some(false)),
+    ("ridmap", |options| options.idmap = Some(true)),
+    ("loud", |_| ()),
+];
+
+/// The propagation types.
+const PROPAGATION: [(&str, Propagation); 4] = [
+    ("shared", Propagation::Shared),
+    ("slave", Propagation::Slave),
+    ("private", Propagation::Private),
+    ("unbindable", Propagation::Unbindable),
+];
+
+/// Every option that has a meaning of its own, whatever the filesystem; sorted.
+pub(crate) fn known() -> Vec<String> {
+    let attributes = ATTRIBUTES.iter().map(|(name, ..)| (*name).to_owned());
+    let below = ATTRIBUTES.iter().map(|(name, ..)| *name).filter(|name| *name != DEFAULTS);
+    let propagation = PROPAGATION.iter().map(|(name, _)| *name);
+    let recursive = below.chain(propagation.clone()).map(|name| format!("r{name}"));
+    let superblock = SUPERBLOCK.iter().map(|(name, _)| *name);
+    let others = OTHERS.iter().map(|(name, _)| *name);
+    let plain = superblock.chain(propagation).chain(others).map(str::to_owned);
+    let mut known: Vec<String> = attributes.chain(recursive).chain(plain).collect();
+    known.sort();
+    known
+}
 
 impl Options {
     /// Reads options in order; later ones win.
@@ -89,7 +127,7 @@ impl Options {
         if let Some((set, clear)) = attribute(option) {
             self.set = (self.set & !clear) | set;
             self.clear |= set | clear;
-        } else if let Some((set, clear)) = option.strip_prefix('r').and_then(attribute) {
+        } else if let Some((set, clear)) = below(option) {
             self.set_recursive = (self.set_recursive & !clear) | set;
             self.clear_recursive |= set | clear;
         } else if let Some(propagation) = propagation(option) {
@@ -103,28 +141,23 @@ impl Options {
     }
 
     fn add_other(&mut self, option: &str) -> Result<(), Error> {
-        match option {
-            "bind" => self.bind = true,
-            "rbind" => (self.bind, self.recursive) = (true, true),
-            "remount" => self.remount = true,
-            "tmpcopyup" => self.copy_up = true,
-            "src-nofollow" => self.source_nofollow = true,
-            "idmap" => self.idmap = Some(false),
-            "ridmap" => self.idmap = Some(true),
-            "loud" | "" => {}
-            _ => match option.split_once('=') {
-                Some((key, value)) if value.len() < 256 => {
-                    self.data.push((key.to_owned(), Some(value.to_owned())));
-                }
-                Some((key, _)) => {
-                    return Err(Error::new(
-                        Kind::Unsupported,
-                        format!("the value of {key} is longer than 255 bytes"),
-                        "fsconfig(2) takes no more",
-                    ));
-                }
-                None => self.data.push((option.to_owned(), None)),
-            },
+        if let Some((_, apply)) = OTHERS.iter().find(|(name, _)| *name == option) {
+            apply(self);
+            return Ok(());
+        }
+        match option.split_once('=') {
+            Some((key, value)) if value.len() < 256 => {
+                self.data.push((key.to_owned(), Some(value.to_owned())));
+            }
+            Some((key, _)) => {
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    format!("the value of {key} is longer than 255 bytes"),
+                    "fsconfig(2) takes no more",
+                ));
+            }
+            None if option.is_empty() => {}
+            None => self.data.push((option.to_owned(), None)),
         }
         Ok(())
     }
@@ -153,20 +186,19 @@ fn attribute(name: &str) -> Option<(u64, u64)> {
     ATTRIBUTES.iter().find(|(known, ..)| *known == name).map(|(_, set, clear)| (*set, *clear))
 }
 
+/// An attribute with an `r` in front, which reaches the mounts below.
+fn below(name: &str) -> Option<(u64, u64)> {
+    name.strip_prefix('r').filter(|name| *name != DEFAULTS).and_then(attribute)
+}
+
 /// A propagation type by name, and whether it is recursive.
 pub(super) fn propagation(name: &str) -> Option<(Propagation, bool)> {
     let (name, recursive) = match name.strip_prefix('r') {
         Some(name) => (name, true),
         None => (name, false),
     };
-    let propagation = match name {
-        "shared" => Propagation::Shared,
-        "slave" => Propagation::Slave,
-        "private" => Propagation::Private,
-        "unbindable" => Propagation::Unbindable,
-        _ => return None,
-    };
-    Some((propagation, recursive))
+    let (_, propagation) = PROPAGATION.iter().find(|(known, _)| *known == name)?;
+    Some((*propagation, recursive))
 }
 
 #[cfg(test)]
@@ -206,6 +238,15 @@ mod tests {
         let data = [("size", Some("64k")), ("newinstance", None), ("mode", Some("755"))];
         assert_eq!(options.data, data.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))));
         assert!(options.copy_up);
+    }
+
+    #[test]
+    fn every_known_option_is_read_and_is_not_the_filesystems() {
+        let passed_on: Vec<&str> = SUPERBLOCK.iter().filter_map(|(_, name)| *name).collect();
+        for option in known() {
+            let data = parse(&[&option]).data;
+            assert!(data.iter().all(|(key, _)| passed_on.contains(&key.as_str())), "{option}: {data:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod code;
 pub mod compile;
+pub mod known;
 pub mod names;
 pub mod profile;
 pub mod summary;
