@@ -23,6 +23,7 @@ mod events;
 mod exec;
 mod features;
 mod fields;
+mod flags;
 mod freezer;
 mod hooks;
 mod landlock;

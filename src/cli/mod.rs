@@ -27,7 +27,7 @@ mod update;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::container::state::default_root;
 use crate::error::Result;
@@ -63,7 +63,7 @@ pub(crate) struct Global {
     /// Form of the lines in the log file
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     log_format: Format,
-    /// Accepted for callers of runc; errors are complete without it
+    /// Also log what the level changed; errors are complete without it
     #[arg(long, global = true)]
     debug: bool,
     /// Make cgroups through systemd (not supported yet)
@@ -72,6 +72,9 @@ pub(crate) struct Global {
     /// Accepted for callers of runc: what an ordinary user may do is found out
     #[arg(long, value_name = "true|false|auto", hide = true)]
     rootless: Option<String>,
+    /// Accepted for callers of runc: criu is found by PATH
+    #[arg(long, value_name = "PATH", hide = true)]
+    criu: Option<String>,
     /// How much to confine: oci, baseline or strict [default: baseline]
     #[arg(long, global = true, value_name = "LEVEL")]
     level: Option<Level>,
@@ -83,7 +86,7 @@ impl Global {
     }
 
     fn log(&self) -> Log {
-        Log { path: self.log.clone(), format: self.log_format }
+        Log { path: self.log.clone(), format: self.log_format, debug: self.debug }
     }
 }
 
@@ -115,7 +118,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     if cli.version {
-        println!("sandrun version {}\nspec: {}", env!("CARGO_PKG_VERSION"), crate::oci::OCI_VERSION);
+        print_version();
         return ExitCode::SUCCESS;
     }
     let Some(command) = cli.command else { return ExitCode::from(125) };
@@ -155,6 +158,20 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Try(arguments) => tryout::run(global, &arguments),
         Command::Update(arguments) => update::run(global, &arguments),
     }
+}
+
+/// In the form of runc's, whose second line is there when the build knows of a commit.
+fn print_version() {
+    println!("sandrun version {}", env!("CARGO_PKG_VERSION"));
+    if let Some(commit) = option_env!("SANDRUN_COMMIT") {
+        println!("commit: {commit}");
+    }
+    println!("spec: {}", crate::oci::OCI_VERSION);
+}
+
+/// The definition of the command line, for manual pages and completion.
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Help is asked for, anything else is a mistake.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::process::identify;
 use super::start_socket;
 use super::state::{Record, StateDir};
-use super::{confirm, hooks};
+use super::{confirm, hooks, pidfd_socket};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -44,6 +44,8 @@ pub struct Wish {
     pub options: plan::Options,
     /// Written once the process exists.
     pub pid_file: Option<PathBuf>,
+    /// Gets the process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 /// Who gets the master of the container's terminal.
@@ -239,6 +241,9 @@ fn build(
     confirm::expect_filters(&plan, &mut receipt);
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
+    }
+    if let Some(path) = &wish.pidfd_socket {
+        pidfd_socket::send(path, child.pidfd(), pidfd_socket::FIRST)?;
     }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;

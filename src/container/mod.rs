@@ -19,6 +19,7 @@ mod id;
 mod idmap;
 pub mod kill;
 pub mod pause;
+mod pidfd_socket;
 pub mod pidfile;
 pub mod process;
 pub mod start;

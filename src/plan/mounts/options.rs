@@ -76,8 +76,10 @@ const SUPERBLOCK: [(&str, Option<&str>); 10] = [
     ("silent", None),
 ];
 
+type Apply = fn(&mut Options);
+
 /// What is neither an attribute, nor the superblock's, nor a propagation type.
-const OTHERS: [(&str, fn(&mut Options)); 8] = [
+const OTHERS: [(&str, Apply); 8] = [
     ("bind", |options| options.bind = true),
     ("rbind", |options| (options.bind, options.recursive) = (true, true)),
     ("remount", |options| options.remount = true),
