@@ -3,6 +3,7 @@
 //! Verbs, flags and output are runc's wherever runc has them, because programs call them; what sandrun adds
 //! is beside them. Options are taken before and after the verb and the id.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -92,6 +93,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Checkpoint(checkpoint::Arguments),
     Create(create::Arguments),
     Delete(delete::Arguments),
     Events(events::Arguments),
@@ -141,6 +143,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         .fix("leave --systemd-cgroup out; for containerd set SystemdCgroup = false"));
     }
     match command {
+        Command::Checkpoint(arguments) => checkpoint::run(global, &arguments),
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),
         Command::Events(arguments) => events::run(global, &arguments),

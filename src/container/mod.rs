@@ -9,6 +9,7 @@
 //!
 //! Every command finds out the state from the kernel: the record only says which process and which cgroup.
 
+pub mod checkpoint;
 mod confirm;
 pub mod create;
 pub mod delete;
