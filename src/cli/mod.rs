@@ -13,6 +13,7 @@ mod kill;
 mod list;
 mod pause;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod shielded;
@@ -103,6 +104,7 @@ enum Command {
     List(list::Arguments),
     Pause(pause::Arguments),
     Ps(ps::Arguments),
+    Restore(restore::Arguments),
     Resume(resume::Arguments),
     Run(run::Arguments),
     Spec(spec::Arguments),
@@ -152,6 +154,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Pause(arguments) => pause::run(global, &arguments),
+        Command::Restore(arguments) => restore::run(global, arguments),
         Command::Resume(arguments) => resume::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),

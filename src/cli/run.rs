@@ -55,7 +55,7 @@ pub(super) fn run(global: &Global, mut arguments: Arguments) -> Result<ExitCode>
     foreground(&mut wish, arguments.keep, &global.log(), |_| ()).map(ExitCode::from)
 }
 
-fn become_subreaper() -> Result<()> {
+pub(super) fn become_subreaper() -> Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .call(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
         .context(|| "cannot take over orphaned processes".to_owned())

@@ -4,7 +4,6 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::receipt::{Receipt, State};
-use crate::enforce::spawn::Child;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
 
@@ -49,13 +48,13 @@ pub(super) fn expect_filters(plan: &Plan, receipt: &mut Receipt) {
 }
 
 /// A namespace that should be new must not be ours.
-pub(super) fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
+pub(super) fn namespaces(plan: &Plan, pid: i32, receipt: &mut Receipt) -> Result<()> {
     let mut names = Vec::new();
     for kind in &plan.namespaces.new {
         let what = || format!("cannot read the {kind} namespace back");
         let read =
             |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
-        if read("self")? == read(&child.pid().to_string())? {
+        if read("self")? == read(&pid.to_string())? {
             return Err(Error::new(
                 Kind::Failed,
                 format!("the {kind} namespace is not new"),
@@ -68,7 +67,7 @@ pub(super) fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> R
         let what = || format!("cannot read the {} namespace back", joined.kind);
         let identity =
             |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).context(what);
-        let theirs = format!("/proc/{}/ns/{}", child.pid(), joined.kind.file());
+        let theirs = format!("/proc/{pid}/ns/{}", joined.kind.file());
         if identity(&joined.path)? != identity(&theirs)? {
             let what = format!("the {} namespace is not {}", joined.kind, joined.path);
             return Err(Error::new(Kind::Failed, what, "the kernel shows another one").at(&joined.at));

@@ -117,7 +117,7 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
 
-fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
+pub(super) fn resolve(wish: &Wish, host: &Host) -> Result<Plan> {
     let loaded;
     let config = match &wish.config {
         Some(config) => config,
@@ -164,7 +164,7 @@ fn level(
     }
 }
 
-fn check_console(plan: &Plan, console: &Console) -> Result<()> {
+pub(super) fn check_console(plan: &Plan, console: &Console) -> Result<()> {
     let error =
         |what: &str, fix: &str| Err(Error::new(Kind::Invalid, what, "").at("process.terminal").fix(fix));
     match (plan.workload.terminal, console) {
@@ -230,7 +230,7 @@ fn build(
     })?;
     record.process = Some(identify(child.pid())?);
     let mut receipt = Receipt::default();
-    confirm::namespaces(&plan, &child, &mut receipt)?;
+    confirm::namespaces(&plan, child.pid(), &mut receipt)?;
     if let Some((dirs, devices)) = cgroup {
         confirm::limits(&plan, &dirs, &mut receipt);
         confirm::devices(devices, &mut receipt);
@@ -253,7 +253,7 @@ fn build(
 
 /// With everything in force before the first process is in it. An ordinary user who may make no cgroup goes on
 /// without, if `config.json` needs none.
-fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
+pub(super) fn make_cgroup(plan: &mut Plan, host: &Host) -> Result<Option<(Dirs, Restricted)>> {
     let dirs = match cgroup::create(&plan.cgroup, &host.cgroup) {
         Err(error) if error.kind == Kind::Unsupported && !host.is_privileged() => {
             return plan.give_up_cgroup(&error.why).map(|()| None);
@@ -316,7 +316,7 @@ fn refuse_idmaps(plan: &Plan) -> Result<()> {
 }
 
 /// Before the tree is attached anywhere: the kernel maps no mount that is in use.
-fn map_ids(tree: &OwnedFd, idmap: &Idmap, plan: &Plan) -> Result<()> {
+pub(super) fn map_ids(tree: &OwnedFd, idmap: &Idmap, plan: &Plan) -> Result<()> {
     let own = !idmap.uid_mappings.is_empty();
     let (uids, gids) = match own {
         true => (&idmap.uid_mappings, &idmap.gid_mappings),
@@ -348,7 +348,7 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
 }
 
 /// What is bound must be the very device: its number is what the configuration allows, not its name.
-fn device_node(device: &Device) -> Result<OwnedFd> {
+pub(super) fn device_node(device: &Device) -> Result<OwnedFd> {
     let what = || format!("cannot bind {}", device.path);
     let node = open_host(Path::new(&device.path), false).context(what)?;
     if !is_device(&node, device) {

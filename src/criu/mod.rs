@@ -105,7 +105,10 @@ impl Criu {
         let mut failed = None;
         loop {
             let (bytes, descriptors) = socket::receive_packet(&self.socket).context(what)?;
-            let answer = Answer::read(&bytes).context(what)?;
+            let answer = match Answer::read(&bytes).context(what) {
+                Err(error) => return Err(failed.unwrap_or(error)),
+                answer => answer?,
+            };
             if answer.kind != NOTIFY || !answer.success {
                 return failed.map_or_else(|| answer.result(), Err);
             }
@@ -183,9 +186,11 @@ impl Answer {
         if self.success {
             return Ok(());
         }
-        let errno = rustix::io::Errno::from_raw_os_error(self.errno.abs());
-        let reasons = [(self.errno != 0).then(|| errno.to_string()), Some(self.message)];
-        let reasons: Vec<String> = reasons.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+        let mut reasons = vec![self.message];
+        if self.errno != 0 {
+            reasons.push(std::io::Error::from_raw_os_error(self.errno.abs()).to_string());
+        }
+        reasons.retain(|reason| !reason.is_empty());
         Err(Error::new(Kind::Failed, "criu failed", reasons.join(": ")))
     }
 }

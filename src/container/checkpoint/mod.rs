@@ -6,6 +6,7 @@
 mod image;
 mod mounts;
 pub mod restore;
+mod stage;
 mod verify;
 
 use std::io::Write;
@@ -91,13 +92,14 @@ pub struct Dump {
 /// `WrongState` unless it runs, `Unsupported` with all that could not be restored, else what CRIU says.
 pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<()> {
     let what = || format!("cannot checkpoint container {id}");
+    require_root(&Host::probe()?)?;
     let found = find(root, id, Lock::Exclusive)?;
     let pid = match (found.status, found.record.process) {
         (Status::Running | Status::Paused, Some(process)) => process.pid,
         (status, _) => return Err(Error::new(Kind::WrongState, what(), format!("it is {status}"))),
     };
     let plan: Plan = found.dir.fetch("plan.json")?;
-    check(&plan, &Host::probe()?, &what())?;
+    refuse(&plan, &what())?;
     let dirs = Dirs::open(&dump.common.image_path, dump.common.work_path.as_deref(), true)?;
     let image = image(&plan, pid)?;
     let layout = cgroup::detect()?;
@@ -121,13 +123,16 @@ pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<()> {
 }
 
 /// Refuses what would not come back, all at once.
-fn check(plan: &Plan, host: &Host, what: &str) -> Result<()> {
-    let mut refusals = plan::checkpoint::refusals(plan);
-    if !host.is_privileged() {
-        let why = "CRIU needs the rights of root over the host";
-        refusals.push(Error::new(Kind::Unsupported, "an ordinary user cannot checkpoint", why));
+fn refuse(plan: &Plan, what: &str) -> Result<()> {
+    Error::all(what, plan::checkpoint::refusals(plan)).map_or(Ok(()), Err)
+}
+
+fn require_root(host: &Host) -> Result<()> {
+    if host.is_privileged() {
+        return Ok(());
     }
-    Error::all(what, refusals).map_or(Ok(()), Err)
+    let why = "CRIU needs the rights of root over the host";
+    Err(Error::new(Kind::Unsupported, "an ordinary user can neither checkpoint nor restore", why).fix("run it as root"))
 }
 
 /// What a dump and a restore both say.

@@ -114,6 +114,17 @@ fn propagate(tree: &OwnedFd, mount: &Mount, default: Propagation, recursive: boo
     mount.propagation.iter().try_for_each(|&(propagation, recursive)| set(propagation, recursive))
 }
 
+/// Gives a detached mount its options and, with a default for it, its propagation.
+///
+/// # Errors
+/// The failed call.
+pub fn dress(tree: &OwnedFd, mount: &Mount, default: Option<(Propagation, bool)>) -> Result<()> {
+    if let Some((propagation, recursive)) = default {
+        propagate(tree, mount, propagation, recursive)?;
+    }
+    set_all(tree, mount).context(|| format!("cannot mount on {}", mount.destination))
+}
+
 fn put(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<()> {
     let what = || format!("cannot mount on {}", mount.destination);
     set_all(tree, mount).context(what)?;
