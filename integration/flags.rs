@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::{Bundle, Runtime, is_root};
 
 /// What was written to a socket, and the descriptor that came along.
-fn receive(socket: &UnixStream) -> (String, OwnedFd) {
+pub fn receive(socket: &UnixStream) -> (String, OwnedFd) {
     let mut bytes = [0u8; 64];
     let mut space = nix::cmsg_space!([i32; 1]);
     let mut into = [IoSliceMut::new(&mut bytes)];

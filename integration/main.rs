@@ -14,6 +14,7 @@ mod support;
 mod badinput;
 mod caps;
 mod cgroup;
+mod checkpoint;
 mod containerd;
 mod crash;
 mod debian;

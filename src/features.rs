@@ -113,6 +113,7 @@ fn annotations() -> Value {
     let levels = [Level::Oci, Level::Baseline, Level::Strict].map(|level| level.to_string());
     json!({
         "dev.sandrun.version": env!("CARGO_PKG_VERSION"),
+        "dev.sandrun.checkpoint.enabled": "true",
         "dev.sandrun.levels": levels.join(","),
         "dev.sandrun.level.default": Level::default().to_string(),
         "dev.sandrun.landlock.abi": sys::process::landlock_abi().to_string(),

@@ -108,13 +108,17 @@ impl Dirs {
     pub fn explain(&self, error: Error, log: &str) -> Error {
         let text = std::fs::read(self.path.join(log)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let errors: Vec<&str> =
-            text.lines().filter_map(|line| line.split_once("Error ")).map(|(_, it)| it).collect();
-        let first: Vec<&str> = errors.iter().take(3).copied().collect();
-        if first.is_empty() {
+        let errors: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("Error (")?.1.split_once("): "))
+            .map(|(_, text)| text)
+            .collect();
+        // The first ones may be of what it can do without, the last one only says that it failed.
+        let last = errors.get(errors.len().saturating_sub(5)..).unwrap_or_default();
+        if last.is_empty() {
             return error;
         }
-        let why = format!("{}: {}", error.why, first.join("; "));
+        let why = format!("{}: {}", error.why, last.join("; "));
         Error { why, ..error }.fix(format!("the whole story is in {}", self.path.join(log).display()))
     }
 }

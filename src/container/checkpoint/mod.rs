@@ -132,7 +132,8 @@ fn require_root(host: &Host) -> Result<()> {
         return Ok(());
     }
     let why = "CRIU needs the rights of root over the host";
-    Err(Error::new(Kind::Unsupported, "an ordinary user can neither checkpoint nor restore", why).fix("run it as root"))
+    Err(Error::new(Kind::Unsupported, "an ordinary user can neither checkpoint nor restore", why)
+        .fix("run it as root"))
 }
 
 /// What a dump and a restore both say.

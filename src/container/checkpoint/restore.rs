@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use rustix::fs::SeekFrom;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -26,6 +27,7 @@ use crate::plan::cgroup::Layout;
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
 use crate::sys::Syscall;
+use crate::sys::process::stdio;
 
 const LOG: &str = "restore.log";
 
@@ -67,6 +69,7 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     let image = Image::load(&images.images)?;
     let plan = plan_like(&image, wish, &host)?;
     check_console(&plan, &wish.console)?;
+    check_streams(&image)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
@@ -108,6 +111,19 @@ fn plan_like(image: &Image, wish: &mut Wish, host: &Host) -> Result<Plan> {
     let why = format!("its {} would not be as at the checkpoint", differences.join(", "));
     Err(Error::new(Kind::Refused, what, why)
         .fix("use the config.json that it was created with, on a host with the same features"))
+}
+
+/// Where a file was written to, CRIU goes on at the same place, which only another file has.
+fn check_streams(image: &Image) -> Result<()> {
+    for ((number, name), stream) in image.streams.iter().enumerate().zip(stdio()) {
+        let was_file = name.as_ref().is_some_and(|name| name.starts_with("file["));
+        if was_file && rustix::fs::seek(stream, SeekFrom::Current(0)).is_err() {
+            let what = format!("descriptor {number} cannot go on");
+            let why = "it was a file at the checkpoint, and is a pipe, a socket or a terminal now";
+            return Err(Error::new(Kind::Invalid, what, why).fix("give it a file, or /dev/null"));
+        }
+    }
+    Ok(())
 }
 
 /// What the steps of a restore share.
