@@ -261,7 +261,8 @@ fn a_plan_that_confines_otherwise_is_refused() {
     let mut trial = Trial::start(confined(Bundle::shell(COUNTER)));
     trial.checkpoint(&[]);
     let original = trial.bundle.config.clone();
-    let changes: [(&str, fn(&mut Value)); 6] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 6] = [
         ("workload", |config| config["linux"]["seccomp"] = json!(null)),
         ("workload", |config| config["process"]["noNewPrivileges"] = json!(false)),
         ("maskedPaths", |config| config["linux"]["maskedPaths"] = json!([])),

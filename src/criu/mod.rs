@@ -88,8 +88,9 @@ impl Criu {
         self.process.id()
     }
 
-    /// Makes the request and waits until it is done. What it says on the way goes to `heard`, whose error is
-    /// told to CRIU as such.
+    /// Makes the request and waits until it is done. What it says on the way goes to `heard`. After an error of that
+    /// a dump is given up in good order; a restore is cut off, for CRIU would let the processes go whatever it is
+    /// told in the end.
     ///
     /// # Errors
     /// That of `heard`; else what CRIU says.
@@ -100,26 +101,24 @@ impl Criu {
         mut heard: impl FnMut(Notification) -> Result<()>,
     ) -> Result<()> {
         let what = || "cannot talk to criu".to_owned();
-        let message = Message::default().number(1, request as u64).message(2, options);
-        self.send(&message)?;
-        let mut failed = None;
+        self.send(&Message::default().number(1, request as u64).message(2, options))?;
+        let mut failed = Ok(());
         loop {
             let (bytes, descriptors) = socket::receive_packet(&self.socket).context(what)?;
-            let answer = match Answer::read(&bytes).context(what) {
-                Err(error) => return Err(failed.unwrap_or(error)),
-                answer => answer?,
-            };
+            let answer = Answer::read(&bytes).context(what)?;
             if answer.kind != NOTIFY || !answer.success {
-                return failed.map_or_else(|| answer.result(), Err);
+                return failed.and_then(|()| answer.result());
             }
             let notification = Notification { stage: answer.stage, pid: answer.pid, descriptors };
-            let result = match failed {
-                None => heard(notification),
-                Some(_) => Ok(()),
-            };
-            let success = result.is_ok() && failed.is_none();
-            failed = failed.or(result.err());
-            self.send(&Message::default().number(1, NOTIFY).number(3, u64::from(success)))?;
+            if failed.is_ok() {
+                failed = heard(notification);
+            }
+            if failed.is_err() && request == Request::Restore {
+                // It may have ended.
+                self.process.kill().unwrap_or_default();
+                return failed;
+            }
+            self.send(&Message::default().number(1, NOTIFY).number(3, u64::from(failed.is_ok())))?;
         }
     }
 

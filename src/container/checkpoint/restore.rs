@@ -221,7 +221,7 @@ impl Restoring<'_> {
                 self.record.process = Some(identify(first)?);
                 self.dir.save(self.record)
             }
-            // CRIU goes on whatever it is told here, so nobody may be left to go on with.
+            // Before CRIU is cut off, which would let them go.
             "pre-resume" => self.confirm(cgroup, first, pid, receipt).inspect_err(|_| kill(cgroup, pid)),
             _ => Ok(()),
         });
