@@ -24,7 +24,6 @@ pub const MANAGE_CGROUPS: u32 = 24;
 pub const CGROUP_ROOT: u32 = 25;
 pub const RST_SIBLING: u32 = 26;
 pub const INHERIT_FD: u32 = 27;
-pub const EXT_MASTERS: u32 = 30;
 pub const MANAGE_CGROUPS_MODE: u32 = 34;
 pub const EXTERNAL: u32 = 37;
 pub const EMPTY_NS: u32 = 38;
@@ -36,3 +35,5 @@ pub const ORPHAN_PTS_MASTER: u32 = 50;
 pub const LSM_PROFILE: u32 = 53;
 /// CRIU 3.16.
 pub const LSM_MOUNT_CONTEXT: u32 = 63;
+/// CRIU 3.17; before, it was the only mode.
+pub const MNTNS_COMPAT_MODE: u32 = 65;

@@ -25,6 +25,8 @@ pub struct Mounted {
     pub point: String,
     /// Its own options: `ro`, `nosuid`, …
     pub options: BTreeSet<String>,
+    /// How mount events cross: `shared`, `master`, `unbindable`; the numbers of the groups do not outlive them.
+    pub propagation: BTreeSet<String>,
     /// The kind of filesystem.
     pub fstype: String,
 }
@@ -42,13 +44,15 @@ pub fn table(process: &str) -> Result<Vec<Mounted>> {
 fn line(line: &str) -> Option<Mounted> {
     let (own, filesystem) = line.split_once(" - ")?;
     let own: Vec<&str> = own.split(' ').collect();
-    let [number, _, device, root, point, options, ..] = own.as_slice() else { return None };
+    let [number, _, device, root, point, options, propagation @ ..] = own.as_slice() else { return None };
+    let kind = |field: &&str| field.split(':').next().unwrap_or_default().to_owned();
     Some(Mounted {
         number: number.parse().ok()?,
         device: (*device).to_owned(),
         root: plain(root),
         point: plain(point),
         options: options.split(',').map(str::to_owned).collect(),
+        propagation: propagation.iter().map(kind).filter(|kind| kind != "propagate_from").collect(),
         fstype: filesystem.split(' ').next()?.to_owned(),
     })
 }
@@ -151,6 +155,7 @@ mod tests {
         assert_eq!((mounted.number, mounted.device.as_str()), (36, "98:0"));
         assert_eq!((mounted.root.as_str(), mounted.point.as_str()), ("/mnt1", "/mnt 2"));
         assert_eq!(mounted.options, ["noatime", "rw"].map(str::to_owned).into());
+        assert_eq!(mounted.propagation, ["master".to_owned()].into());
         assert_eq!(mounted.fstype, "ext3");
     }
 }

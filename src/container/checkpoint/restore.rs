@@ -166,6 +166,8 @@ impl Restoring<'_> {
         let mut message = request(&self.choices.common, &self.images, LOG)
             .flag(option::RST_SIBLING, true)
             .flag(option::EVASIVE_DEVICES, true)
+            // The other way of CRIU needs each source of a slave mount to show as much as the container's root.
+            .flag(option::MNTNS_COMPAT_MODE, true)
             .text(option::ROOT, &self.plan.rootfs.path);
         for (point, place) in &stage.places {
             message = message.text(option::EXTERNAL, &format!("mnt[{point}]:{place}"));
@@ -226,12 +228,9 @@ impl Restoring<'_> {
             _ => Ok(()),
         });
         asked.map(|()| first).map_err(|error| {
-            let what = format!("cannot restore container {}", self.dir.id());
-            Error {
-                why: format!("{}: {}", error.what, error.why),
-                what,
-                ..self.images.explain(error.clone(), LOG)
-            }
+            let error = self.images.explain(error, LOG);
+            let why = format!("{}: {}", error.what, error.why);
+            Error { what: format!("cannot restore container {}", self.dir.id()), why, ..error }
         })
     }
 

@@ -105,7 +105,8 @@ impl Status {
 /// The first difference.
 pub fn mounts(recorded: &[Mounted], found: &[Mounted], receipt: &mut Receipt) -> Result<()> {
     let of = |mounted: &Mounted| {
-        let options: Vec<&str> = mounted.options.iter().map(String::as_str).collect();
+        let words = mounted.options.iter().chain(&mounted.propagation);
+        let options: Vec<&str> = words.map(String::as_str).collect();
         format!("{} ({}: {})", mounted.point, mounted.fstype, options.join(","))
     };
     let sorted = |table: &[Mounted]| {
