@@ -360,6 +360,25 @@ fn what_is_not_as_recorded_never_runs() {
 }
 
 #[test]
+fn hooks_make_its_surroundings_ready_again() {
+    needs_criu!();
+    let bundle = Bundle::shell(COUNTER);
+    let log = bundle.path().join("log");
+    let hook = |name: &str| {
+        let script = format!("grep -o '\"pid\":[ ]*[0-9]*' | sed 's/.*/{name}/' >>{}", log.display());
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }])
+    };
+    let bundle = bundle.edit(|config| {
+        config["hooks"] = json!({ "createRuntime": hook("ready"), "poststart": hook("started") });
+    });
+    let trial = Trial::start(bundle);
+    trial.count_beyond(2);
+    trial.checkpoint(&[]);
+    trial.restore(&["--detach"]).ok();
+    assert_eq!(fs::read_to_string(&log).expect("hooks ran"), "ready\nstarted\nready\n");
+}
+
+#[test]
 fn a_file_cannot_go_on_as_a_pipe() {
     needs_criu!();
     let trial = Trial::start(Bundle::shell(COUNTER));

@@ -104,7 +104,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         page_server: arguments.page_server.as_deref().map(page_server).transpose()?,
         status_fd: arguments.status_fd,
     };
-    checkpoint(&global.root(), &arguments.id, &dump)?;
+    global.log().failed_hooks(&checkpoint(&global.root(), &arguments.id, &dump)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,6 +12,7 @@ use crate::container::checkpoint::restore::{Choices, Restored, restore};
 use crate::container::create::{Console, Wish};
 use crate::container::delete::delete_locked;
 use crate::error::{Context, Kind, Result};
+use crate::log::Log;
 
 /// Bring a container back from the files of a checkpoint
 #[derive(Debug, Args)]
@@ -69,11 +70,11 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
     if !arguments.no_subreaper {
         become_subreaper()?;
     }
-    foreground(&mut wish, &choices).map(ExitCode::from)
+    foreground(&mut wish, &choices, &global.log()).map(ExitCode::from)
 }
 
 /// With the caller's standard streams or terminal, until it ends; it is deleted then.
-fn foreground(wish: &mut Wish, choices: &Choices) -> Result<u8> {
+fn foreground(wish: &mut Wish, choices: &Choices, log: &Log) -> Result<u8> {
     let ours = match &wish.console {
         Console::None => {
             let (ours, theirs) = terminal::Console::sockets()?;
@@ -92,7 +93,7 @@ fn foreground(wish: &mut Wish, choices: &Choices) -> Result<u8> {
     let code = terminal::attend(pidfd.as_fd(), &signals, console.as_ref());
     drop(console);
     match dir.lock_again() {
-        Ok(()) => delete_locked(&dir, true, &layout)?,
+        Ok(()) => log.failed_hooks(&delete_locked(&dir, true, &layout)?),
         // Somebody else has deleted it.
         Err(error) if error.kind == Kind::NotFound => {}
         Err(error) => return Err(error),

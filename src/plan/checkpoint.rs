@@ -41,8 +41,8 @@ pub fn refusals(plan: &Plan) -> Vec<Error> {
     refusals
 }
 
-/// The parts of two plans that are not the same, though confinement depends on them. Names, paths of the host, and
-/// what the first program was are each container's own.
+/// The parts of two plans that are not the same, though confinement depends on them. Names, paths of the host,
+/// hooks, and what the first program was are each container's own.
 pub fn differences(recorded: &Plan, now: &Plan) -> Vec<String> {
     let (recorded, now) = (essence(recorded), essence(now));
     let (Value::Object(recorded), Value::Object(now)) = (recorded, now) else { return Vec::new() };
@@ -61,6 +61,7 @@ fn essence(plan: &Plan) -> Value {
     plan.annotations.clear();
     plan.changes.clear();
     plan.absent.clear();
+    plan.hooks = Default::default();
     plan.workload.args.clear();
     plan.workload.env.clear();
     // A restored process keeps its clocks by a time namespace of its own.

@@ -86,11 +86,12 @@ pub struct Dump {
     pub status_fd: Option<i32>,
 }
 
-/// Writes a container to files. It is deleted then, unless it goes on.
+/// Writes a container to files. It is deleted then, unless it goes on; what its hooks for that end did wrong stops
+/// nothing, and is returned.
 ///
 /// # Errors
 /// `WrongState` unless it runs, `Unsupported` with all that could not be restored, else what CRIU says.
-pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<()> {
+pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<Vec<Error>> {
     let what = || format!("cannot checkpoint container {id}");
     require_root(&Host::probe()?)?;
     let found = find(root, id, Lock::Exclusive)?;
@@ -117,7 +118,7 @@ pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<()> {
     criu.ask(request, &message, |notification| hear(&notification, dump))
         .map_err(|error| Error { what: what(), ..dirs.explain(error, LOG) })?;
     if dump.leave_running || dump.pre_dump {
-        return Ok(());
+        return Ok(Vec::new());
     }
     delete_locked(&found.dir, true, &layout)
 }

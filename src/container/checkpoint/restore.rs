@@ -16,14 +16,16 @@ use super::stage::{self, Stage};
 use super::{Options, key, mounts, refuse, request, require_root, verify};
 use crate::cgroup::{self, Dirs};
 use crate::container::create::{Wish, check_console, console_socket, make_cgroup, resolve};
+use crate::container::delete::delete_locked;
 use crate::container::process::identify;
 use crate::container::state::{Record, StateDir};
-use crate::container::{confirm, pidfile};
+use crate::container::{confirm, hooks, pidfile};
 use crate::criu::{Criu, Message, Notification, Request, Streams, option};
 use crate::enforce::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::Host;
 use crate::plan::cgroup::Layout;
+use crate::plan::hooks::Point;
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
 use crate::sys::Syscall;
@@ -79,10 +81,10 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     let mut restoring = Restoring { images, image, choices, dir: &dir, record: &mut record, plan };
     match restoring.run(wish, &host) {
         Ok(pidfd) => Ok(Restored { dir, record, pidfd, has_terminal, layout: host.cgroup }),
-        Err(error) => match crate::container::delete::delete_locked(&dir, true, &host.cgroup) {
-            Ok(()) => Err(error),
-            Err(second) => Err(Error { why: format!("{}; and then: {second}", error.why), ..error }),
-        },
+        Err(error) => {
+            let stopped = delete_locked(&dir, true, &host.cgroup).unwrap_or_else(|second| vec![second]);
+            Err(stopped.into_iter().fold(error, Error::and_then))
+        }
     }
 }
 
@@ -218,6 +220,7 @@ impl Restoring<'_> {
         let mut first = 0;
         let asked = criu.ask(Request::Restore, &message, |notification| match notification.stage.as_str() {
             "orphan-pts-master" => send_terminal(terminal.as_ref(), &notification),
+            "setup-namespaces" => self.run_hooks(notification.pid),
             "post-restore" => {
                 first = notification.pid;
                 self.record.process = Some(identify(first)?);
@@ -232,6 +235,16 @@ impl Restoring<'_> {
             let why = format!("{}: {}", error.what, error.why);
             Error { what: format!("cannot restore container {}", self.dir.id()), why, ..error }
         })
+    }
+
+    /// Those that make the container's surroundings ready. The others run as a part of its start, which it is past.
+    fn run_hooks(&mut self, first: i32) -> Result<()> {
+        // From here on those that undo their work have to run.
+        self.record.hooks.clone_from(&self.plan.hooks);
+        self.dir.save(self.record)?;
+        [Point::Prestart, Point::CreateRuntime]
+            .into_iter()
+            .try_for_each(|point| hooks::run(self.record, point, first))
     }
 
     /// Every process stands still, with everything that it will have.
