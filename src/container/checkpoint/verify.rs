@@ -147,3 +147,60 @@ pub fn label(plan: &Plan, pid: i32, instead: Option<&str>, receipt: &mut Receipt
     receipt.add("label", State::Enforced, found);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::seccomp::Filter;
+
+    fn status(text: &str) -> Status {
+        let fields = text.split(' ').filter_map(|field| field.split_once('='));
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Status { pid: 1, fields }
+    }
+
+    #[test]
+    fn a_process_with_more_than_planned_is_found() {
+        let mut workload = Workload { no_new_privs: true, ..Workload::default() };
+        workload.capabilities.bounding = 0x20;
+        workload.capabilities.permitted = 0x20;
+        workload.seccomp.push(Filter::baseline());
+        let whole = "CapInh=0 CapPrm=20 CapEff=0 CapBnd=20 CapAmb=0 NoNewPrivs=1 Seccomp=2 Seccomp_filters=1";
+        process(&workload, &status(whole)).unwrap();
+        for (field, worse) in [
+            ("CapBnd=20", "CapBnd=60"),
+            ("CapPrm=20", "CapPrm=21"),
+            ("CapEff=0", "CapEff=200000"),
+            ("CapInh=0", "CapInh=1"),
+            ("CapAmb=0", "CapAmb=20"),
+            ("NoNewPrivs=1", "NoNewPrivs=0"),
+            ("Seccomp=2", "Seccomp=0"),
+            ("Seccomp_filters=1", "Seccomp_filters=0"),
+            ("Seccomp_filters=1", "Other=1"),
+        ] {
+            let found = process(&workload, &status(&whole.replace(field, worse)));
+            assert!(found.is_err(), "{worse} passed");
+        }
+    }
+
+    #[test]
+    fn a_mount_with_other_options_is_found() {
+        let mount = |point: &str, options: &[&str], propagation: &[&str]| Mounted {
+            number: 0,
+            device: String::new(),
+            root: "/".to_owned(),
+            point: point.to_owned(),
+            options: options.iter().map(|word| (*word).to_owned()).collect(),
+            propagation: propagation.iter().map(|word| (*word).to_owned()).collect(),
+            fstype: "tmpfs".to_owned(),
+        };
+        let recorded = [mount("/a", &["ro", "nosuid"], &[]), mount("/b", &["rw"], &["master"])];
+        let compare = |found: &[Mounted]| mounts(&recorded, found, &mut Receipt::default());
+        compare(&recorded).unwrap();
+        let [a, b] = &recorded;
+        compare(&[b.clone(), a.clone()]).unwrap();
+        assert!(compare(&[a.clone()]).is_err(), "one is missing");
+        assert!(compare(&[mount("/a", &["rw", "nosuid"], &[]), b.clone()]).is_err(), "one can be written");
+        assert!(compare(&[a.clone(), mount("/b", &["rw"], &["shared"])]).is_err(), "one reaches the host");
+    }
+}
