@@ -118,7 +118,8 @@ impl Dirs {
         if last.is_empty() {
             return error;
         }
-        let why = format!("{}: {}", error.why, last.join("; "));
+        let first = Some(error.why.as_str()).filter(|why| !why.is_empty());
+        let why = first.into_iter().chain(last.iter().copied()).collect::<Vec<_>>().join("; ");
         Error { why, ..error }.fix(format!("the whole story is in {}", self.path.join(log).display()))
     }
 }

@@ -1,14 +1,12 @@
 //! Containers become files and come back, with what they had in memory and with all that confines them.
 
 use std::fs;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Bundle, Runtime, is_root, leaks};
+use crate::support::{Bundle, Output, Runtime, is_root, leaks};
 
 /// Why nothing can be checkpointed here.
 fn obstacle() -> Option<String> {
@@ -35,6 +33,10 @@ macro_rules! needs_criu {
         }
     };
 }
+
+// After the macro that they use.
+mod refused;
+mod streams;
 
 /// Counts in memory, and shows the number in a file of a tmpfs.
 const COUNTER: &str = "i=0; while :; do i=$((i+1)); echo $i > /dev/shm/n; sleep 0.05; done";
@@ -75,7 +77,7 @@ impl Trial {
         self.runtime.call(&words).ok();
     }
 
-    fn restore(&self, flags: &[&str]) -> crate::support::Output {
+    fn restore(&self, flags: &[&str]) -> Output {
         self.bundle.write();
         let (images, dir) = (self.images(), self.bundle.path().display().to_string());
         let words = ["restore", "--image-path", &images, "--bundle", &dir];
@@ -226,140 +228,6 @@ fn what_a_bind_mount_may_not_it_may_not_afterwards() {
 }
 
 #[test]
-fn landlock_is_refused_by_name() {
-    needs_criu!();
-    let runtime = Runtime::sandrun();
-    let bundle = Bundle::shell(COUNTER);
-    runtime.create(&bundle).ok();
-    runtime.call(&["start", &bundle.id]).ok();
-    let state = runtime.call(&["state", &bundle.id]).ok().json();
-    if !state["sandrun"]["receipt"].to_string().contains("tried on a directory outside") {
-        skip!("this kernel has no Landlock");
-    }
-    let images = bundle.path().join("images");
-    let output = runtime.call(&["checkpoint", "--image-path", &images.display().to_string(), &bundle.id]);
-    assert_eq!(output.code, 125);
-    assert!(output.stderr.contains("Landlock cannot be checkpointed"), "{output}");
-    assert!(!images.exists(), "something was written");
-    assert_eq!(runtime.status(&bundle), "running");
-}
-
-#[test]
-fn a_created_container_has_nothing_to_write() {
-    skip_unless!(is_root(), "needs root");
-    let runtime = Runtime::at_level("oci");
-    let bundle = Bundle::shell(COUNTER);
-    runtime.create(&bundle).ok();
-    let images = bundle.path().join("images").display().to_string();
-    let output = runtime.call(&["checkpoint", "--image-path", &images, &bundle.id]);
-    assert!(output.code == 125 && output.stderr.contains("it is created"), "{output}");
-}
-
-#[test]
-fn a_plan_that_confines_otherwise_is_refused() {
-    needs_criu!();
-    let mut trial = Trial::start(confined(Bundle::shell(COUNTER)));
-    trial.checkpoint(&[]);
-    let original = trial.bundle.config.clone();
-    type Change = fn(&mut Value);
-    let changes: [(&str, Change); 6] = [
-        ("workload", |config| config["linux"]["seccomp"] = json!(null)),
-        ("workload", |config| config["process"]["noNewPrivileges"] = json!(false)),
-        ("maskedPaths", |config| config["linux"]["maskedPaths"] = json!([])),
-        ("namespaces", |config| {
-            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
-            namespaces.retain(|namespace| namespace["type"] != "network");
-        }),
-        ("mounts", |config| config["mounts"].as_array_mut().expect("a list").truncate(2)),
-        ("cgroup", |config| config["linux"]["resources"] = json!({})),
-    ];
-    for (part, change) in changes {
-        trial.bundle.config = original.clone();
-        change(&mut trial.bundle.config);
-        let output = trial.restore(&["--detach"]);
-        assert_eq!(output.code, 78, "{part}: {output}");
-        assert!(output.stderr.contains(part), "{part}: {output}");
-    }
-    trial.bundle.config = original;
-    let strict = Runtime::at_level("strict");
-    let (images, dir) = (trial.images(), trial.bundle.path().display().to_string());
-    trial.bundle.write();
-    let output = strict.call(&["restore", "--image-path", &images, "--bundle", &dir, &trial.bundle.id]);
-    assert_ne!(output.code, 0, "it cannot get what strict wants");
-    leaks::assert_none(&strict, &trial.bundle);
-    trial.restore(&["--detach"]).ok();
-}
-
-#[test]
-fn without_criu_it_is_said_what_to_install() {
-    skip_unless!(is_root(), "needs root");
-    let trial = Trial::start(Bundle::shell(COUNTER));
-    let images = trial.images();
-    let mut command = trial.runtime.command(&["checkpoint", "--image-path", &images, &trial.bundle.id]);
-    command.env("PATH", "/nonexistent");
-    let output = trial.runtime.finish(command, &trial.bundle.path().join("output"));
-    assert!(output.code == 125 && output.stderr.contains("install criu"), "{output}");
-    assert_eq!(trial.runtime.status(&trial.bundle), "running");
-}
-
-#[test]
-fn what_was_not_checkpointed_is_not_restored() {
-    skip_unless!(is_root(), "needs root");
-    let runtime = Runtime::at_level("oci");
-    let bundle = Bundle::shell("true");
-    bundle.write();
-    let dir = bundle.path().display().to_string();
-    let output = runtime.call(&["restore", "--image-path", &dir, "--bundle", &dir, &bundle.id]);
-    assert!(output.code == 125 && output.stderr.contains("sandrun.json"), "{output}");
-    leaks::assert_none(&runtime, &bundle);
-}
-
-#[test]
-fn in_the_foreground_it_ends_with_the_code_of_its_program() {
-    needs_criu!();
-    let script = "trap 'exit 42' USR1; echo $$ > /dev/shm/n; while :; do sleep 0.05; done";
-    let trial = Trial::start(Bundle::shell(script));
-    trial.count_beyond(0);
-    trial.checkpoint(&[]);
-    trial.bundle.write();
-    let (images, dir) = (trial.images(), trial.bundle.path().display().to_string());
-    let words = ["restore", "--image-path", &images, "--bundle", &dir, &trial.bundle.id];
-    let output = fs::File::create(trial.bundle.path().join("output")).expect("a file");
-    let mut command = trial.runtime.command(&words);
-    command.stdin(Stdio::null()).stdout(output.try_clone().expect("a copy")).stderr(output);
-    let mut restored = command.spawn().expect("it starts");
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while trial.runtime.call(&["kill", &trial.bundle.id, "USR1"]).code != 0 {
-        assert!(Instant::now() < deadline, "it is not restored");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let status = restored.wait().expect("it ends");
-    assert_eq!(status.code(), Some(42));
-    leaks::assert_none(&trial.runtime, &trial.bundle);
-}
-
-/// Nothing runs that the kernel shows with less than it should have: here the record is made to ask for more.
-#[test]
-fn what_is_not_as_recorded_never_runs() {
-    needs_criu!();
-    let trial = Trial::start(Bundle::shell(COUNTER));
-    trial.count_beyond(2);
-    trial.checkpoint(&[]);
-    let record = Path::new(&trial.images()).join("sandrun.json");
-    let text = fs::read_to_string(&record).expect("a record");
-    let mut image: Value = serde_json::from_str(&text).expect("JSON");
-    let mounts = image["mounts"].as_array_mut().expect("a list");
-    let shm = mounts.iter_mut().find(|mounted| mounted["point"] == "/dev/shm").expect("it is mounted");
-    shm["options"].as_array_mut().expect("a list").push(json!("ro"));
-    fs::write(&record, image.to_string()).expect("cannot write the record");
-    let output = trial.restore(&["--detach"]);
-    assert!(output.code == 125 && output.stderr.contains("/dev/shm"), "{output}");
-    leaks::assert_none(&trial.runtime, &trial.bundle);
-    fs::write(&record, text).expect("cannot write the record");
-    trial.restore(&["--detach"]).ok();
-}
-
-#[test]
 fn hooks_make_its_surroundings_ready_again() {
     needs_criu!();
     let bundle = Bundle::shell(COUNTER);
@@ -376,95 +244,6 @@ fn hooks_make_its_surroundings_ready_again() {
     trial.checkpoint(&[]);
     trial.restore(&["--detach"]).ok();
     assert_eq!(fs::read_to_string(&log).expect("hooks ran"), "ready\nstarted\nready\n");
-}
-
-#[test]
-fn a_file_cannot_go_on_as_a_pipe() {
-    needs_criu!();
-    let trial = Trial::start(Bundle::shell(COUNTER));
-    trial.count_beyond(2);
-    trial.checkpoint(&[]);
-    let (images, dir) = (trial.images(), trial.bundle.path().display().to_string());
-    let words = ["restore", "--detach", "--image-path", &images, "--bundle", &dir, &trial.bundle.id];
-    let output = trial.runtime.command(&words).stdin(Stdio::null()).output().expect("it ends");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("descriptor 1 cannot go on"), "{error}");
-    leaks::assert_none(&trial.runtime, &trial.bundle);
-}
-
-/// Pipes, as a shim has them.
-#[test]
-fn pipes_are_replaced_by_those_of_the_restorer() {
-    needs_criu!();
-    let bundle =
-        Bundle::shell("i=0; while :; do i=$((i+1)); echo tick $i; echo $i > /dev/shm/n; sleep 0.05; done");
-    bundle.write();
-    let runtime = Runtime::at_level("oci");
-    runtime.adopt(&bundle);
-    let dir = bundle.path().display().to_string();
-    let mut run = runtime.command(&["run", "--bundle", &dir, &bundle.id]);
-    let mut running =
-        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let mut lines = std::io::BufReader::new(running.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut lines, &mut line).expect("it says something");
-    assert_eq!(line, "tick 1\n");
-    let images = bundle.path().join("images").display().to_string();
-    runtime.call(&["checkpoint", "--image-path", &images, &bundle.id]).ok();
-    drop(lines);
-    running.wait().expect("it ends");
-    let mut restore = runtime.command(&["restore", "--image-path", &images, "--bundle", &dir, &bundle.id]);
-    restore.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut restored = restore.spawn().expect("it starts");
-    let mut lines = std::io::BufReader::new(restored.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut lines, &mut line).expect("it says something");
-    let number: u64 = line.trim().trim_start_matches("tick ").parse().unwrap_or_else(|_| panic!("{line:?}"));
-    assert!(number > 1, "{line}");
-    runtime.call(&["kill", &bundle.id, "KILL"]).ok();
-    assert_eq!(restored.wait().expect("it ends").code(), Some(137));
-    leaks::assert_none(&runtime, &bundle);
-}
-
-/// Accepts connections and keeps what is sent.
-fn console(path: &Path) -> UnixListener {
-    // The one of the checkpoint is used up.
-    let _ = fs::remove_file(path);
-    UnixListener::bind(path).expect("cannot listen")
-}
-
-#[test]
-fn a_terminal_is_handed_over_again() {
-    needs_criu!();
-    let bundle = Bundle::shell("stty -echo; while read line; do echo \"got $line\"; done")
-        .edit(|config| config["process"]["terminal"] = json!(true));
-    let path = bundle.path().join("console");
-    let socket = path.display().to_string();
-    let runtime = Runtime::at_level("oci");
-    bundle.write();
-    runtime.adopt(&bundle);
-    let listener = console(&path);
-    let dir = bundle.path().display().to_string();
-    runtime.call(&["create", "--bundle", &dir, "--console-socket", &socket, &bundle.id]).ok();
-    let _first = crate::flags::receive(&listener.accept().expect("a connection").0);
-    runtime.call(&["start", &bundle.id]).ok();
-    std::thread::sleep(Duration::from_millis(300));
-    let images = bundle.path().join("images").display().to_string();
-    runtime.call(&["checkpoint", "--image-path", &images, &bundle.id]).ok();
-    let listener = console(&path);
-    let words =
-        ["restore", "--detach", "--console-socket", &socket, "--image-path", &images, "--bundle", &dir];
-    runtime.call(&[&words[..], &[bundle.id.as_str()]].concat()).ok();
-    let (_, master) = crate::flags::receive(&listener.accept().expect("a connection").0);
-    let mut terminal = fs::File::from(master);
-    use std::io::{Read, Write};
-    terminal.write_all(b"hello\n").expect("it listens");
-    let mut said = String::new();
-    let mut buffer = [0u8; 256];
-    while !said.contains("got hello") {
-        let count = terminal.read(&mut buffer).expect("it answers");
-        said.push_str(&String::from_utf8_lossy(&buffer[..count]));
-    }
 }
 
 #[test]
