@@ -74,6 +74,21 @@ fn a_plan_that_confines_otherwise_is_refused() {
 }
 
 #[test]
+fn a_cgroup_of_somebody_else_stays() {
+    needs_criu!();
+    let other = Trial::start(Bundle::shell("sleep 600"));
+    let mut trial = Trial::start(Bundle::shell(COUNTER));
+    trial.count_beyond(2);
+    trial.checkpoint(&[]);
+    let original = trial.bundle.config.clone();
+    trial.bundle.config["linux"]["cgroupsPath"] = json!(format!("/{}", other.bundle.id));
+    assert_ne!(trial.restore(&["--detach"]).code, 0);
+    assert_eq!(other.runtime.status(&other.bundle), "running");
+    trial.bundle.config = original;
+    trial.restore(&["--detach"]).ok();
+}
+
+#[test]
 fn without_criu_it_is_said_what_to_install() {
     skip_unless!(is_root(), "needs root");
     let trial = Trial::start(Bundle::shell(COUNTER));

@@ -78,11 +78,18 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     record.cgroup.clone_from(&plan.cgroup.path);
     record.annotations.clone_from(&plan.annotations);
     let has_terminal = plan.workload.terminal.is_some();
-    let mut restoring = Restoring { images, image, choices, dir: &dir, record: &mut record, plan };
-    match restoring.run(wish, &host) {
+    let mut restoring =
+        Restoring { images, image, choices, dir: &dir, record: &mut record, plan, foreign_cgroup: false };
+    let restored = restoring.run(wish, &host);
+    let foreign_cgroup = restoring.foreign_cgroup;
+    match restored {
         Ok(pidfd) => Ok(Restored { dir, record, pidfd, has_terminal, layout: host.cgroup }),
         Err(error) => {
-            let stopped = delete_locked(&dir, true, &host.cgroup).unwrap_or_else(|second| vec![second]);
+            let removed = match foreign_cgroup {
+                true => dir.remove().map(|()| Vec::new()),
+                false => delete_locked(&dir, true, &host.cgroup),
+            };
+            let stopped = removed.unwrap_or_else(|second| vec![second]);
             Err(stopped.into_iter().fold(error, Error::and_then))
         }
     }
@@ -136,6 +143,8 @@ struct Restoring<'a> {
     dir: &'a StateDir,
     record: &'a mut Record,
     plan: Plan,
+    /// The cgroup was there before, so it is not ours to remove.
+    foreign_cgroup: bool,
 }
 
 impl Restoring<'_> {
@@ -143,7 +152,8 @@ impl Restoring<'_> {
         self.dir.save_first(self.record)?;
         self.dir.store("plan.json", &self.plan)?;
         let what = || format!("cannot restore container {}", self.dir.id());
-        let made = make_cgroup(&mut self.plan, host)?;
+        let made = make_cgroup(&mut self.plan, host)
+            .inspect_err(|error| self.foreign_cgroup = error.kind == Kind::Exists)?;
         let (cgroup, devices) = made.ok_or("there is no cgroup for it").context(what)?;
         join_keyring(&self.plan)?;
         let path = std::path::absolute(wish.root.join(self.dir.id())).context(what)?;
@@ -155,7 +165,8 @@ impl Restoring<'_> {
         let pid = Pid::from_raw(first).ok_or("criu named no process").context(what)?;
         let pidfd =
             pidfd_open(pid, PidfdFlags::empty()).call(|| format!("pidfd_open({first})")).context(what)?;
-        confirm::limits(&self.plan, &cgroup, devices, &mut receipt);
+        confirm::limits(&self.plan, &cgroup, &mut receipt);
+        confirm::devices(devices, &mut receipt);
         self.plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
         self.dir.store("receipt.json", &receipt)?;
         if let Some(path) = &wish.pid_file {
