@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
 PREFIX ?= /usr/local
 STATIC := $(or $(CARGO_TARGET_DIR),target)/static
+MANUAL := $(or $(CARGO_TARGET_DIR),target)/manual
 
-.PHONY: help build release check advisories test test-vm bench demo install clean
+.PHONY: help build release man check advisories test test-vm bench demo install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +13,9 @@ build: ## debug build of everything
 
 release: ## static release build: musl where there is one, else glibc
 	scripts/build-release
+
+man: ## manual pages and shell completions, in target/manual
+	cargo run --quiet --locked -p manual -- $(MANUAL)
 
 check: ## format, lints, documentation, licences (needs cargo-deny)
 	cargo fmt --all --check
@@ -34,8 +38,12 @@ bench: release ## sandrun against crun and runc (docs in integration/bench)
 demo: ## a Debian container that says what it cannot do
 	scripts/demo
 
-install: release ## install under PREFIX (default /usr/local)
+install: release man ## install under PREFIX (default /usr/local)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(STATIC)/sandrun
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(MANUAL)/man8/*
+	install -D -m 644 $(MANUAL)/completions/sandrun.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sandrun
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(MANUAL)/completions/_sandrun
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(MANUAL)/completions/sandrun.fish
 	if [ -e $(STATIC)/containerd-shim-sandrun-v2 ]; then \
 	  install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(STATIC)/containerd-shim-sandrun-v2; fi
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::cgroup::Layout;
+use crate::plan::namespaces::NamespaceKind;
 use crate::plan::seccomp::known::FLAG_WAIT_KILLABLE_RECV;
 use crate::sys;
 use crate::sys::mount::{Attributes, set_attributes};
@@ -121,6 +122,12 @@ fn find_program(name: &str) -> Option<String> {
     let file =
         dirs.find_map(|dir| Some(dir.join(name)).filter(|file| dir.is_absolute() && file.is_file()))?;
     file.to_str().map(str::to_owned)
+}
+
+/// The kinds of namespaces that this kernel was built with.
+pub fn namespaces() -> Vec<NamespaceKind> {
+    let has = |kind: &NamespaceKind| Path::new("/proc/self/ns").join(kind.file()).exists();
+    NamespaceKind::ALL.into_iter().filter(has).collect()
 }
 
 /// The youngest call without which there is no container is `mount_setattr(2)` (Linux 5.12). It is tried with

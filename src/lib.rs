@@ -5,8 +5,10 @@
 pub mod cgroup;
 pub mod cli;
 pub mod container;
+pub mod criu;
 pub mod enforce;
 pub mod error;
+pub mod features;
 pub mod host;
 pub mod level;
 pub mod log;

@@ -24,6 +24,8 @@ pub struct Log {
     pub path: Option<PathBuf>,
     /// How.
     pub format: Format,
+    /// Whether [`Log::debug`] tells anything.
+    pub debug: bool,
 }
 
 impl Log {
@@ -50,6 +52,13 @@ impl Log {
     /// Tells of hooks that failed when nothing was left to be stopped for it.
     pub fn failed_hooks(&self, errors: &[Error]) {
         errors.iter().for_each(|error| self.notice(&error.to_string()));
+    }
+
+    /// Tells what helps to understand, if it was asked for.
+    pub fn debug(&self, text: &str) {
+        if self.debug {
+            self.append("debug", &one_line(text));
+        }
     }
 
     fn append(&self, level: &str, text: &str) {

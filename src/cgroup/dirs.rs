@@ -137,6 +137,19 @@ impl Dirs {
     }
 }
 
+/// Moves another process, of one thread, into the cgroup whose files [`Dirs::tasks`] opened. It waits for a grace
+/// period of RCU, so it is only for a program that cannot be made to do it itself.
+///
+/// # Errors
+/// The write that failed.
+pub fn place(tasks: &[OwnedFd], pid: u32) -> Result<()> {
+    let pid = pid.to_string();
+    tasks
+        .iter()
+        .try_for_each(|file| files::write_to(file, "tasks", &pid))
+        .map_err(|error| failure(format!("cannot move process {pid} into the cgroup"), &error))
+}
+
 /// Moves the calling thread into the cgroup whose files [`Dirs::tasks`] opened. The caller must be the only
 /// thread of its process. "0" is the writer itself: no process id crosses a namespace, and on v1 the kernel
 /// skips the grace period that moving somebody else costs.

@@ -31,7 +31,7 @@ mod update;
 
 pub use create::create;
 pub use devices::{Restricted, restrict};
-pub use dirs::{Dirs, join};
+pub use dirs::{Dirs, join, place};
 pub use freezer::{freeze, frozen, thaw};
 pub use host::{delegated, detect};
 pub use oom::{OomWatch, oom_kills};

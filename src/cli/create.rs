@@ -5,8 +5,11 @@ use clap::Args;
 
 use super::Global;
 use crate::container::create::{Console, Wish, create};
+use crate::container::state::StateDir;
+use crate::container::status::changes;
 use crate::enforce::order::Start;
 use crate::error::{Context, Result};
+use crate::log::Log;
 use crate::plan;
 
 /// Create a container from a bundle; its program waits for `start`
@@ -27,6 +30,9 @@ pub(super) struct Bundle {
     /// Socket that gets the container's terminal
     #[arg(long, value_name = "SOCKET")]
     pub console_socket: Option<PathBuf>,
+    /// Socket that gets the pidfd of the process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// File to write the process id to
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
@@ -64,13 +70,24 @@ impl Bundle {
                 ..plan::Options::default()
             },
             pid_file: self.pid_file.clone(),
+            pidfd_socket: self.pidfd_socket.clone(),
         })
+    }
+}
+
+/// What is not as config.json says, for `--debug`.
+pub(super) fn log_changes(log: &Log, dir: &StateDir) {
+    if log.debug {
+        for change in changes(dir) {
+            log.debug(&format!("{}: {}", change.at, change.what));
+        }
     }
 }
 
 pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
     let mut wish = arguments.bundle.wish(global, &arguments.id)?;
     let created = create(&mut wish, Start::Socket)?;
+    log_changes(&global.log(), &created.dir);
     created.child.release();
     Ok(ExitCode::SUCCESS)
 }

@@ -19,6 +19,9 @@ pub(super) struct Arguments {
     /// Socket that gets the terminal
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
+    /// Socket that gets the pidfd of the process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Working directory
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
@@ -46,7 +49,7 @@ pub(super) struct Arguments {
     /// AppArmor profile of the process
     #[arg(long, value_name = "PROFILE")]
     apparmor: Option<String>,
-    /// Accepted for callers of runc: an exec has it whenever its container has
+    /// Let it gain no privileges by execve, even where its container's process may
     #[arg(long)]
     no_new_privs: bool,
     /// Add a capability, within those of the container
@@ -76,6 +79,7 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
         preserve_fds: arguments.preserve_fds,
         ignore_paused: arguments.ignore_paused,
         pid_file: arguments.pid_file.clone(),
+        pidfd_socket: arguments.pidfd_socket.clone(),
         process: process(&arguments)?,
         cgroups: cgroups(&arguments.cgroup)?,
     };
@@ -125,6 +129,7 @@ fn process(arguments: &Arguments) -> Result<Process> {
         terminal: arguments.tty,
         user: arguments.user.as_deref().map(user).transpose()?,
         additional_gids: arguments.additional_gids.clone(),
+        no_new_privs: arguments.no_new_privs,
         capabilities: capabilities(&arguments.cap)?,
         apparmor: arguments.apparmor.clone(),
         selinux_label: arguments.process_label.clone(),

@@ -3,14 +3,17 @@
 //! Verbs, flags and output are runc's wherever runc has them, because programs call them; what sandrun adds
 //! is beside them. Options are taken before and after the verb and the id.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pause;
 mod ps;
+mod restore;
 mod resume;
 mod run;
 mod shielded;
@@ -26,7 +29,7 @@ mod update;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::container::state::default_root;
 use crate::error::Result;
@@ -62,7 +65,7 @@ pub(crate) struct Global {
     /// Form of the lines in the log file
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     log_format: Format,
-    /// Accepted for callers of runc; errors are complete without it
+    /// Also log what the level changed; errors are complete without it
     #[arg(long, global = true)]
     debug: bool,
     /// Have systemd make the cgroups; linux.cgroupsPath is slice:prefix:name then
@@ -71,6 +74,9 @@ pub(crate) struct Global {
     /// Accepted for callers of runc: what the caller may do is found out
     #[arg(long, value_name = "WHETHER", value_parser = ["true", "false", "auto"], hide = true)]
     rootless: Option<String>,
+    /// Accepted for callers of runc: criu is found by PATH
+    #[arg(long, value_name = "PATH", hide = true)]
+    criu: Option<String>,
     /// How much to confine: oci, baseline or strict [default: baseline]
     #[arg(long, global = true, value_name = "LEVEL")]
     level: Option<Level>,
@@ -82,20 +88,23 @@ impl Global {
     }
 
     fn log(&self) -> Log {
-        Log { path: self.log.clone(), format: self.log_format }
+        Log { path: self.log.clone(), format: self.log_format, debug: self.debug }
     }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Checkpoint(checkpoint::Arguments),
     Create(create::Arguments),
     Delete(delete::Arguments),
     Events(events::Arguments),
     Exec(exec::Arguments),
+    Features(features::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
     Pause(pause::Arguments),
     Ps(ps::Arguments),
+    Restore(restore::Arguments),
     Resume(resume::Arguments),
     Run(run::Arguments),
     Spec(spec::Arguments),
@@ -113,7 +122,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     if cli.version {
-        println!("sandrun version {}\nspec: {}", env!("CARGO_PKG_VERSION"), crate::oci::OCI_VERSION);
+        print_version();
         return ExitCode::SUCCESS;
     }
     let Some(command) = cli.command else { return ExitCode::from(125) };
@@ -128,13 +137,16 @@ pub fn main() -> ExitCode {
 
 fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
     match command {
+        Command::Checkpoint(arguments) => checkpoint::run(global, &arguments),
         Command::Create(arguments) => create::run(global, arguments),
         Command::Delete(arguments) => delete::run(global, &arguments),
         Command::Events(arguments) => events::run(global, &arguments),
         Command::Exec(arguments) => exec::run(global, arguments),
+        Command::Features(arguments) => features::run(global, &arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Pause(arguments) => pause::run(global, &arguments),
+        Command::Restore(arguments) => restore::run(global, arguments),
         Command::Resume(arguments) => resume::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),
         Command::Run(arguments) => run::run(global, arguments),
@@ -144,6 +156,20 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Try(arguments) => tryout::run(global, &arguments),
         Command::Update(arguments) => update::run(global, &arguments),
     }
+}
+
+/// In the form of runc's, whose second line is there when the build knows of a commit.
+fn print_version() {
+    println!("sandrun version {}", env!("CARGO_PKG_VERSION"));
+    if let Some(commit) = option_env!("SANDRUN_COMMIT") {
+        println!("commit: {commit}");
+    }
+    println!("spec: {}", crate::oci::OCI_VERSION);
+}
+
+/// The definition of the command line, for manual pages and completion.
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Help is asked for, anything else is a mistake.

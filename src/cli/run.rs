@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Global;
-use super::create::Bundle;
+use super::create::{Bundle, log_changes};
 use super::terminal::{self, Signals};
 use crate::cgroup;
 use crate::container::create::{Console, Created, Wish, create};
@@ -46,7 +46,7 @@ pub(super) fn run(global: &Global, mut arguments: Arguments) -> Result<ExitCode>
     };
     let mut wish = arguments.bundle.wish(global, &id)?;
     if arguments.detach {
-        detached(&mut wish)?;
+        detached(&mut wish, &global.log())?;
         return Ok(ExitCode::SUCCESS);
     }
     if !arguments.no_subreaper {
@@ -55,7 +55,7 @@ pub(super) fn run(global: &Global, mut arguments: Arguments) -> Result<ExitCode>
     foreground(&mut wish, arguments.keep, &global.log(), |_| ()).map(ExitCode::from)
 }
 
-fn become_subreaper() -> Result<()> {
+pub(super) fn become_subreaper() -> Result<()> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .call(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())
         .context(|| "cannot take over orphaned processes".to_owned())
@@ -82,8 +82,9 @@ pub(super) fn made_up_id(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}-{digits}"))
 }
 
-fn detached(wish: &mut Wish) -> Result<()> {
+fn detached(wish: &mut Wish, log: &Log) -> Result<()> {
     let created = create(wish, Start::Go)?;
+    log_changes(log, &created.dir);
     go(&created)?;
     created.child.release();
     Ok(())
@@ -117,6 +118,7 @@ pub(super) fn foreground(
         _ => None,
     };
     let created = create(wish, Start::Go)?;
+    log_changes(log, &created.dir);
     let console = match (console, created.has_terminal) {
         (Some(socket), true) => Some(terminal::Console::receive(&socket)?),
         _ => None,

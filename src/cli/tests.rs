@@ -39,3 +39,8 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         host: &host,
     })
 }
+
+#[test]
+fn the_definition_of_the_command_line_is_sound() {
+    super::definition().debug_assert();
+}

@@ -81,6 +81,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         console: Console::None,
         options: plan::Options { sealed_root: true, ..plan::Options::default() },
         pid_file: None,
+        pidfd_socket: None,
     };
     let ended = |dir: &StateDir| print_receipt(dir, arguments.verbose);
     foreground(&mut wish, false, &global.log(), ended)

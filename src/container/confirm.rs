@@ -18,7 +18,7 @@ pub(super) const PENDING: &str = ", when the program starts";
 /// The receipt of a container whose init has confirmed what it sees itself.
 pub(super) fn all(plan: &Plan, child: &Child, cgroup: Option<Prepared>, inside: Receipt) -> Result<Receipt> {
     let mut receipt = Receipt::default();
-    namespaces(plan, child, &mut receipt)?;
+    namespaces(plan, child.pid(), &mut receipt)?;
     if let Some(made) = cgroup {
         limits(plan, &made.place.dirs, &mut receipt);
         devices(made.devices, &mut receipt);
@@ -54,7 +54,7 @@ pub(super) fn limits(plan: &Plan, cgroup: &Dirs, receipt: &mut Receipt) {
 }
 
 /// What became of the device rules.
-fn devices(devices: Restricted, receipt: &mut Receipt) {
+pub(super) fn devices(devices: Restricted, receipt: &mut Receipt) {
     match devices {
         Restricted::List => receipt.add("devices", State::Enforced, "list of cgroup v1"),
         Restricted::Program => receipt.add("devices", State::Enforced, "BPF program on the cgroup"),
@@ -91,13 +91,13 @@ fn described(filters: &[Filter]) -> String {
 }
 
 /// A namespace that should be new must not be ours.
-fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
+pub(super) fn namespaces(plan: &Plan, pid: i32, receipt: &mut Receipt) -> Result<()> {
     let mut names = Vec::new();
     for kind in &plan.namespaces.new {
         let what = || format!("cannot read the {kind} namespace back");
         let read =
             |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{}", kind.file())).context(what);
-        if read("self")? == read(&child.pid().to_string())? {
+        if read("self")? == read(&pid.to_string())? {
             return Err(Error::new(
                 Kind::Failed,
                 format!("the {kind} namespace is not new"),
@@ -110,7 +110,7 @@ fn namespaces(plan: &Plan, child: &Child, receipt: &mut Receipt) -> Result<()> {
         let what = || format!("cannot read the {} namespace back", joined.kind);
         let identity =
             |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).context(what);
-        let theirs = format!("/proc/{}/ns/{}", child.pid(), joined.kind.file());
+        let theirs = format!("/proc/{pid}/ns/{}", joined.kind.file());
         if identity(&joined.path)? != identity(&theirs)? {
             let what = format!("the {} namespace is not {}", joined.kind, joined.path);
             return Err(Error::new(Kind::Failed, what, "the kernel shows another one").at(&joined.at));

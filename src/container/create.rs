@@ -8,7 +8,7 @@ use super::place::{self, Place};
 use super::process::identify;
 use super::state::{Record, StateDir};
 use super::status::{State, Status};
-use super::{confirm, hooks, host_objects, joined, listener, start_socket};
+use super::{confirm, hooks, host_objects, joined, listener, pidfd_socket, start_socket};
 use crate::cgroup::systemd::Systemd;
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -44,6 +44,8 @@ pub struct Wish {
     pub options: plan::Options,
     /// Written once the process exists.
     pub pid_file: Option<PathBuf>,
+    /// Gets the process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 /// Who gets the master of the container's terminal.
@@ -121,12 +123,12 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
 }
 
 /// The plan, and who carries out a part of it.
-struct Decided {
-    plan: Plan,
-    systemd: Option<Systemd>,
+pub(super) struct Decided {
+    pub plan: Plan,
+    pub systemd: Option<Systemd>,
 }
 
-fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
+pub(super) fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
     let loaded;
     let config = match &wish.config {
         Some(config) => config,
@@ -176,7 +178,7 @@ fn level(
     }
 }
 
-fn check_console(plan: &Plan, console: &Console) -> Result<()> {
+pub(super) fn check_console(plan: &Plan, console: &Console) -> Result<()> {
     let error =
         |what: &str, fix: &str| Err(Error::new(Kind::Invalid, what, "").at("process.terminal").fix(fix));
     match (plan.workload.terminal, console) {
@@ -252,6 +254,9 @@ fn build(
     dir.save(record)?;
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
+    }
+    if let Some(path) = &wish.pidfd_socket {
+        pidfd_socket::send(path, child.pidfd(), pidfd_socket::FIRST)?;
     }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::create::{Console, console_socket};
 use super::listener;
+use super::pidfd_socket;
 use super::place::Place;
 use super::state::Lock;
 use super::status::{Found, Status, find};
@@ -38,6 +39,8 @@ pub struct Wish {
     pub ignore_paused: bool,
     /// Written once the process exists.
     pub pid_file: Option<PathBuf>,
+    /// Gets the process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
     /// Cgroups beneath the container's that it is to be in; empty for the container's own.
     pub cgroups: Vec<SubCgroup>,
 }
@@ -81,6 +84,8 @@ pub struct Overrides {
     pub user: Option<(u32, Option<u32>)>,
     /// More groups.
     pub additional_gids: Vec<u32>,
+    /// Whether `execve` is to add no privileges, though its container's process may.
+    pub no_new_privs: bool,
     /// Capabilities to add, within the container's.
     pub capabilities: u64,
     /// Another AppArmor profile.
@@ -143,6 +148,9 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
         Resctrl::find()?.join(rdt, child.pid())?;
     }
     listener::introduce(&plan.workload.seccomp, &child, &found.state(false))?;
+    if let Some(path) = &wish.pidfd_socket {
+        pidfd_socket::send(path, child.pidfd(), pidfd_socket::EXEC)?;
+    }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }
@@ -245,6 +253,7 @@ fn from_file(path: &Path) -> Result<Workload> {
 fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
     let mut workload = Workload { args: overrides.args.clone(), ..own.clone() };
     workload.capabilities = plan.asked_capabilities;
+    workload.no_new_privs |= overrides.no_new_privs;
     if let Some(cwd) = &overrides.cwd {
         workload.cwd.clone_from(cwd);
     }

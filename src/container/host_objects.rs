@@ -71,7 +71,7 @@ fn refuse_idmaps(plan: &Plan) -> Result<()> {
 }
 
 /// The user namespace whose ids a mount gets: of its own mappings, or as the container's.
-fn idmap_namespace(idmap: &Idmap, plan: &Plan) -> Result<OwnedFd> {
+pub(super) fn idmap_namespace(idmap: &Idmap, plan: &Plan) -> Result<OwnedFd> {
     let joined = plan.namespaces.join.iter().find(|joined| joined.kind == NamespaceKind::User);
     if !idmap.uid_mappings.is_empty() {
         return super::idmap::user_namespace(&idmap.uid_mappings, &idmap.gid_mappings);
@@ -97,7 +97,7 @@ fn open_devices(plan: &Plan, descriptors: &mut Vec<(Role, OwnedFd)>) -> Result<(
 }
 
 /// What is bound must be the very device: its number is what the configuration allows, not its name.
-fn device_node(device: &Device) -> Result<OwnedFd> {
+pub(super) fn device_node(device: &Device) -> Result<OwnedFd> {
     let what = || format!("cannot bind {}", device.path);
     let node = open_host(Path::new(&device.path), false).context(what)?;
     if !is_device(&node, device) {

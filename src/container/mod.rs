@@ -9,6 +9,7 @@
 //!
 //! Every command finds out the state from the kernel: the record only says which process and which cgroup.
 
+pub mod checkpoint;
 mod confirm;
 pub mod create;
 pub mod delete;
@@ -22,6 +23,7 @@ mod joined;
 pub mod kill;
 mod listener;
 pub mod pause;
+mod pidfd_socket;
 pub mod pidfile;
 mod place;
 pub mod process;

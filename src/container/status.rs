@@ -139,16 +139,20 @@ struct StoredChanges {
     changes: Vec<Change>,
 }
 
+/// What the level tightened of a container; nothing where its plan cannot be read.
+pub fn changes(dir: &StateDir) -> Vec<Change> {
+    dir.fetch::<StoredChanges>("plan.json").map(|plan| plan.changes).unwrap_or_default()
+}
+
 impl Found {
     /// The state as it is printed; `complete` adds what sandrun knows beyond OCI.
     pub fn state(&self, complete: bool) -> State {
         let confinement = || {
-            let changes = self.dir.fetch::<StoredChanges>("plan.json").map(|plan| plan.changes);
             Some(Confinement {
                 level: self.record.level,
                 receipt: self.dir.fetch("receipt.json").ok()?,
                 oom_kills: oom_kills(&self.record),
-                changes: changes.unwrap_or_default(),
+                changes: changes(&self.dir),
             })
         };
         let alive = self.process.is_some();

@@ -55,6 +55,11 @@ pub fn names(mask: u64) -> Vec<String> {
     (0..64).filter(|number| mask & (1 << number) != 0).map(name).collect()
 }
 
+/// Every capability that has a name here, whatever the kernel knows.
+pub fn known() -> Vec<String> {
+    names(caps::all().iter().fold(0, |mask, capability| mask | capability.bitmask()))
+}
+
 /// The masks that `config.json` asks for; absent sets are empty.
 pub fn asked(capabilities: Option<&LinuxCapabilities>) -> CapabilityMasks {
     let set = |set: Option<&Option<Capabilities>>| mask(set.and_then(Option::as_ref));

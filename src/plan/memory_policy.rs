@@ -21,6 +21,24 @@ pub struct MemoryPolicy {
     pub since: String,
 }
 
+/// Every mode of `set_mempolicy(2)` that config.json can name.
+pub const MODES: [MemoryPolicyModeType; 7] = [
+    MemoryPolicyModeType::MpolDefault,
+    MemoryPolicyModeType::MpolPreferred,
+    MemoryPolicyModeType::MpolBind,
+    MemoryPolicyModeType::MpolInterleave,
+    MemoryPolicyModeType::MpolLocal,
+    MemoryPolicyModeType::MpolPreferredMany,
+    MemoryPolicyModeType::MpolWeightedInterleave,
+];
+
+/// Every flag of one.
+pub const FLAGS: [MemoryPolicyFlagType; 3] = [
+    MemoryPolicyFlagType::MpolFNumaBalancing,
+    MemoryPolicyFlagType::MpolFRelativeNodes,
+    MemoryPolicyFlagType::MpolFStaticNodes,
+];
+
 /// The last node that a kernel can be built for (`CONFIG_NODES_SHIFT` is 10 at most).
 const LAST_NODE: u32 = 1023;
 

@@ -8,6 +8,7 @@
 
 pub mod caps;
 pub mod cgroup;
+pub mod checkpoint;
 pub mod devices;
 pub mod hooks;
 pub mod intel_rdt;

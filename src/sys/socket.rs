@@ -112,6 +112,33 @@ pub fn receive_descriptors(socket: impl AsFd, into: &mut Vec<OwnedFd>) -> Result
     Ok(())
 }
 
+/// Receives one packet of a `SOCK_SEQPACKET` socket with what came along; an empty one when the other side is
+/// gone.
+///
+/// # Errors
+/// EMSGSIZE for a packet that is longer than any should be, those of `recvmsg(2)`.
+pub fn receive_packet(socket: impl AsFd) -> Result<Message, CallError> {
+    const LONGEST: usize = 64 << 10;
+    let call = || "recvmsg(packet)".to_owned();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = vec![0u8; LONGEST];
+    let mut data = [IoSliceMut::new(&mut bytes)];
+    let received =
+        retry(|| recvmsg(socket.as_fd(), &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)).call(call)?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(sent) = message {
+            descriptors.extend(sent);
+        }
+    }
+    if received.bytes == LONGEST {
+        return Err(Errno::MSGSIZE).call(call);
+    }
+    bytes.truncate(received.bytes);
+    Ok((bytes, descriptors))
+}
+
 fn write_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), CallError> {
     while !bytes.is_empty() {
         let sent = retry(|| rustix::net::send(socket, bytes, SendFlags::NOSIGNAL))

@@ -182,7 +182,7 @@ fn open_top(tree: &OwnedFd) -> Result<OwnedFd, CallError> {
 
 /// What a bind mount has when it says nothing: the propagation of the root; of what is unbindable nothing could be
 /// bound or made read-only.
-fn default_propagation(plan: &Plan) -> Propagation {
+pub fn default_propagation(plan: &Plan) -> Propagation {
     match plan.rootfs.propagation {
         Propagation::Unbindable => Propagation::Private,
         other => other,
@@ -200,6 +200,17 @@ fn propagate(tree: &OwnedFd, mount: &Mount, default: Propagation, recursive: boo
         return set(default, recursive);
     }
     mount.propagation.iter().try_for_each(|&(propagation, recursive)| set(propagation, recursive))
+}
+
+/// Gives a detached mount its options and, with a default for it, its propagation.
+///
+/// # Errors
+/// The failed call.
+pub fn dress(tree: &OwnedFd, mount: &Mount, default: Option<(Propagation, bool)>) -> Result<()> {
+    if let Some((propagation, recursive)) = default {
+        propagate(tree, mount, propagation, recursive)?;
+    }
+    set_all(tree, mount).context(|| format!("cannot mount on {}", mount.destination))
 }
 
 fn put(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The root filesystem: attached, sealed, and changed to.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -9,8 +10,8 @@ use crate::enforce::init::Init;
 use crate::enforce::order::Role;
 use crate::enforce::root::{self, Root};
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::Plan;
 use crate::plan::mounts::Propagation;
+use crate::plan::{Plan, Rootfs};
 use crate::sys::Syscall;
 use crate::sys::mount::{Attributes, attach as attach_tree, clone_tree, set_attributes};
 
@@ -27,31 +28,37 @@ pub fn isolate(_: &Plan, _: &mut Init) -> Result<()> {
 
 /// Attaches a clone of the root filesystem's mount over itself: `pivot_root(2)` wants a mount.
 pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
-    let path = Path::new(&plan.rootfs.path);
+    let received = init.received.take(&Role::Rootfs);
+    init.root = Some(attach_clone(&plan.rootfs, received)?);
+    Ok(())
+}
+
+/// The same for whoever is not init: the clone that was received, or a new one.
+///
+/// # Errors
+/// The failed call.
+pub fn attach_clone(rootfs: &Rootfs, received: Option<OwnedFd>) -> Result<Root> {
+    let path = Path::new(&rootfs.path);
     let what = || format!("cannot attach the root filesystem {}", path.display());
-    let tree = match init.received.take(&Role::Rootfs) {
+    let tree = match received {
         Some(tree) => tree,
         None => clone_tree(CWD, path, true).context(what)?,
     };
     if !root::is_dir(&tree) {
         return Err(Error::new(Kind::Invalid, what(), "it is not a directory").at("root.path"));
     }
-    let propagation = match plan.rootfs.propagation {
+    let propagation = match rootfs.propagation {
         // A shared mount would carry the container's mounts to the host's copy of it and cannot be changed to,
         // of an unbindable one nothing could be made read-only: both come at the end.
         Propagation::Shared | Propagation::Unbindable => Propagation::Private,
         other => other,
     };
-    let attributes = Attributes {
-        propagation: propagation.flag(),
-        set: plan.rootfs.set_recursive,
-        ..Attributes::default()
-    };
+    let attributes =
+        Attributes { propagation: propagation.flag(), set: rootfs.set_recursive, ..Attributes::default() };
     set_attributes(&tree, attributes, true).context(what)?;
     let target = root::host(path, false).context(what)?;
     attach_tree(&tree, &target).context(what)?;
-    init.root = Some(Root::new(tree));
-    Ok(())
+    Ok(Root::new(tree))
 }
 
 /// Read-only, if it is to be, now that every mount point is made; and so the mounts that waited for that.

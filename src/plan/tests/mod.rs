@@ -1,5 +1,6 @@
 //! Plans without root: what comes of whole configurations, what is refused, and what is never lost.
 
+mod checkpoint;
 mod fields;
 mod golden;
 mod loading;
