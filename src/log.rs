@@ -30,7 +30,7 @@ impl Log {
     /// Tells an error.
     pub fn error(&self, error: &Error) {
         let text = one_line(&error.to_string());
-        eprintln!("sandrun: {text}");
+        eprintln!("sandrun: error: {text}");
         self.append("error", &text);
     }
 

@@ -24,6 +24,7 @@ pub mod seccomp;
 pub mod sysctl;
 pub mod within;
 mod without_cgroup;
+mod without_mounts;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -237,6 +238,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     if input.level >= Level::Baseline {
         tighten_paths(&mut plan, &mut notes);
     }
+    without_mounts::resolve(input, &mut plan, &mut notes);
     check(&plan, &mut notes);
     plan.changes = notes.changes;
     plan.absent = notes.absent;

@@ -17,8 +17,11 @@ use crate::sys::mount::{Attributes, attach as attach_tree, clone_tree, set_attri
 const RDONLY: u64 = 0x1;
 
 /// Nothing that is mounted here reaches the host; what the host mounts still reaches us, until the plan of the
-/// root filesystem says otherwise.
-pub fn isolate(_: &Plan, _: &mut Init) -> Result<()> {
+/// root filesystem says otherwise. In the caller's own mount namespace nothing is mounted.
+pub fn isolate(plan: &Plan, _: &mut Init) -> Result<()> {
+    if plan.rootfs.in_place {
+        return Ok(());
+    }
     let what = || "cannot stop mount propagation".to_owned();
     let root = root::host(Path::new("/"), false).context(what)?;
     let slave = Attributes { propagation: Propagation::Slave.flag(), ..Attributes::default() };
@@ -29,6 +32,10 @@ pub fn isolate(_: &Plan, _: &mut Init) -> Result<()> {
 pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
     let path = Path::new(&plan.rootfs.path);
     let what = || format!("cannot attach the root filesystem {}", path.display());
+    if plan.rootfs.in_place {
+        init.root = Some(Root::new(root::host(path, false).context(what)?));
+        return Ok(());
+    }
     let tree = match init.received.take(&Role::Rootfs) {
         Some(tree) => tree,
         None => clone_tree(CWD, path, true).context(what)?,
@@ -72,7 +79,9 @@ pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
     let what = || "cannot change the root".to_owned();
     let root = init.root()?;
     rustix::process::fchdir(root.as_fd()).call(|| "fchdir(rootfs)".to_owned()).context(what)?;
-    if plan.rootfs.pivot {
+    if plan.rootfs.in_place {
+        rustix::process::chroot(".").call(|| "chroot(\".\")".to_owned()).context(what)?;
+    } else if plan.rootfs.pivot {
         // The old root ends on top of the new one; taking it off needs no directory inside.
         rustix::process::pivot_root(".", ".")
             .call(|| "pivot_root(\".\", \".\")".to_owned())
@@ -88,6 +97,7 @@ pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
         rustix::process::chroot(".").call(|| "chroot(\".\")".to_owned()).context(what)?;
     }
     rustix::process::chdir("/").call(|| "chdir(\"/\")".to_owned()).context(what)?;
+    share(plan, init.root()?)?;
     init.root = None;
     init.pseudo.clear();
     propagate(plan).context(what)
@@ -102,4 +112,14 @@ fn propagate(plan: &Plan) -> Result<(), crate::sys::CallError> {
     let root = root::host(Path::new("/"), false)?;
     let attributes = Attributes { propagation: propagation.flag(), ..Attributes::default() };
     set_attributes(&root, attributes, plan.rootfs.recursive)
+}
+
+/// Shared last: every mount is made, and `pivot_root(2)` takes no shared mount.
+fn share(plan: &Plan, root: &Root) -> Result<()> {
+    if plan.rootfs.propagation != Propagation::Shared {
+        return Ok(());
+    }
+    let shared = Attributes { propagation: Propagation::Shared.flag(), ..Attributes::default() };
+    set_attributes(root.as_fd(), shared, plan.rootfs.recursive)
+        .context(|| "cannot share the root's mounts".to_owned())
 }

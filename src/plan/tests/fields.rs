@@ -234,3 +234,18 @@ fn a_host_name_may_come_as_a_parameter() {
     assert_eq!((plan.hostname.as_deref(), plan.domainname.as_deref()), (Some("web"), Some("x")));
     assert!(plan.sysctl.is_empty(), "it is set once");
 }
+
+#[test]
+fn without_a_mount_namespace_nothing_is_mounted_and_nothing_was_to_be_hidden() {
+    let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
+    let config = with(with(good(), "/linux/namespaces", json!([])), "/mounts", proc);
+    let letter = planned(&config, Level::Oci, &root(v2(), 7));
+    assert!(letter.rootfs.in_place && letter.mounts.is_empty() && letter.devices.is_empty());
+    assert!(changed(&letter, "mounts") && !changed(&letter, "root.readonly"));
+    let hiding = with(config.clone(), "/linux/maskedPaths", json!(["/proc/kcore"]));
+    let error = plan(&hiding.to_string(), Level::Oci, &root(v2(), 7)).expect_err("masks the host's /proc");
+    assert_eq!(error.at.as_deref(), Some("linux.maskedPaths"));
+    let baseline = planned(&config, Level::Baseline, &root(v2(), 7));
+    assert!(!baseline.rootfs.in_place && baseline.namespaces.is_new(NamespaceKind::Mount));
+    assert!(changed(&baseline, "linux.namespaces"));
+}
