@@ -47,6 +47,13 @@ impl Log {
         self.append("warning", &text);
     }
 
+    /// Tells what a container goes on without (OCI config, "Linux Process": such a capability has to be logged).
+    pub fn unknown_capabilities(&self, names: &[&str]) {
+        if !names.is_empty() {
+            self.notice(&format!("ignoring unknown or unavailable capabilities: [{}]", names.join(" ")));
+        }
+    }
+
     /// Tells of hooks that failed when nothing was left to be stopped for it.
     pub fn failed_hooks(&self, errors: &[Error]) {
         errors.iter().for_each(|error| self.notice(&error.to_string()));

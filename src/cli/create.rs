@@ -7,7 +7,7 @@ use super::Global;
 use crate::container::create::{Console, Wish, create};
 use crate::enforce::order::Start;
 use crate::error::{Context, Result};
-use crate::plan;
+use crate::{oci, plan};
 
 /// Create a container from a bundle; its program waits for `start`
 #[derive(Debug, Args)]
@@ -49,10 +49,12 @@ impl Bundle {
         };
         let bundle =
             std::path::absolute(&bundle).context(|| format!("cannot use the bundle {}", bundle.display()))?;
+        let config = oci::load(&bundle)?;
+        global.log().unknown_capabilities(&config.unknown_capabilities());
         Ok(Wish {
             id: id.to_owned(),
             bundle,
-            config: None,
+            config: Some(config),
             root: global.root(),
             level: global.level,
             systemd_cgroup: global.systemd_cgroup,

@@ -121,18 +121,16 @@ pub(super) fn container(
     mounts: &[Mount],
     notes: &mut Notes,
 ) -> Workload {
-    let Some(process) = input.config.process() else {
-        notes.refusals.push(
-            Error::new(Kind::Invalid, "no process is given", "")
-                .at("process")
-                .fix("set process.args to the program to run"),
-        );
-        return Workload::default();
+    let process = input.config.process().as_ref();
+    let mut workload = match process {
+        Some(process) => notes.collect(resolve(process, "process")),
+        // Only `start` needs one.
+        None => Workload { cwd: "/".to_owned(), ..Workload::default() },
     };
-    let mut workload = notes.collect(resolve(process, "process"));
     workload.new_keyring = !input.options.keep_keyring;
     workload.preserve_fds = input.options.preserve_fds;
-    workload.capabilities = caps::resolve(input, caps::asked(process.capabilities().as_ref()), notes);
+    let capabilities = process.and_then(|process| process.capabilities().as_ref());
+    workload.capabilities = caps::resolve(input, caps::asked(capabilities), notes);
     workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);
     workload.seccomp = seccomp(input, notes);
     let linux = input.config.linux().as_ref();

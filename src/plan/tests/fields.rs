@@ -236,6 +236,20 @@ fn a_host_name_may_come_as_a_parameter() {
 }
 
 #[test]
+fn relative_paths_to_hide_start_at_the_root_and_are_told() {
+    let config = with(good(), "/linux/readonlyPaths", json!(["proc/bus", "/proc/fs"]));
+    let plan = planned(&config, Level::Oci, &root(v2(), 7));
+    assert_eq!(plan.readonly_paths, ["/proc/bus", "/proc/fs"]);
+    assert!(changed(&plan, "linux.readonlyPaths") && !changed(&plan, "linux.maskedPaths"));
+}
+
+#[test]
+fn a_container_needs_a_program_only_to_be_started() {
+    let plan = planned(&without(good(), "/process"), Level::Baseline, &root(v2(), 7));
+    assert!(plan.workload.args.is_empty() && plan.workload.no_new_privs && plan.workload.landlock.is_some());
+}
+
+#[test]
 fn without_a_mount_namespace_nothing_is_mounted_and_nothing_was_to_be_hidden() {
     let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
     let config = with(with(good(), "/linux/namespaces", json!([])), "/mounts", proc);

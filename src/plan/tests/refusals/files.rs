@@ -21,7 +21,7 @@ fn the_root_filesystem() {
         ),
         (
             "/linux/maskedPaths",
-            json!(["/proc/kcore", "proc/keys"]),
+            json!(["/proc/kcore", "proc/../keys"]),
             "linux.maskedPaths[1]",
             Invalid,
             "not absolute and plain",

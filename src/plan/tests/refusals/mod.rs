@@ -220,7 +220,6 @@ fn processes() {
         ),
     ]);
     for (config, at, words) in [
-        (without(good(), "/process"), "process", "no process is given"),
         (without(good(), "/process/args"), "process.args", "no program to run"),
         (without(good(), "/process/cwd"), "process.cwd", "not absolute"),
     ] {
