@@ -75,7 +75,7 @@ fn each_kind_runs_in_its_turn_and_place() {
     assert_eq!(points(&outside)[4..], ["poststop"]);
     let bundle_dir = bundle.path().display().to_string();
     let expected = [
-        ("prestart", &ours, json!(pid), "creating"),
+        ("prestart", &ours, json!(pid), "created"),
         ("createRuntime", &ours, json!(pid), "creating"),
         ("createContainer", &theirs, json!(1), "creating"),
         ("poststart", &ours, json!(pid), "running"),

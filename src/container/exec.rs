@@ -271,8 +271,9 @@ fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
     }
     workload.user.additional_gids.extend(&overrides.additional_gids);
     workload.terminal = overrides.terminal.then(Terminal::default);
-    let CapabilityMasks { bounding, effective, permitted, .. } = &mut workload.capabilities;
-    [bounding, effective, permitted].into_iter().for_each(|set| *set |= overrides.capabilities);
+    let CapabilityMasks { bounding, effective, permitted, ambient, .. } = &mut workload.capabilities;
+    // Ambient is only what is inheritable too, which a flag does not change.
+    [bounding, effective, permitted, ambient].into_iter().for_each(|set| *set |= overrides.capabilities);
     workload.apparmor_profile = overrides.apparmor.clone().or_else(|| own.apparmor_profile.clone());
     workload.selinux_label = overrides.selinux_label.clone().or_else(|| own.selinux_label.clone());
     workload

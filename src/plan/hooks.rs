@@ -52,8 +52,9 @@ impl Point {
     /// The container's status that a hook is told (OCI runtime, "State").
     fn status(self) -> &'static str {
         match self {
-            Point::Prestart | Point::CreateRuntime | Point::CreateContainer => "creating",
-            Point::StartContainer => "created",
+            Point::CreateRuntime | Point::CreateContainer => "creating",
+            // The deprecated kind was of `start` once, and is told what it always was.
+            Point::Prestart | Point::StartContainer => "created",
             Point::Poststart => "running",
             Point::Poststop => "stopped",
         }
@@ -167,7 +168,14 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Hooks, Vec<Error>> {
     for point in Point::ALL {
         for (i, hook) in lists(given, point).iter().enumerate() {
             match one(hook, format!("hooks.{}[{i}]", point.name())) {
-                Ok(hook) => hooks.at_mut(point).push(hook),
+                Ok(mut planned) => {
+                    // What runs in the container's place, and says nothing of its environment, has the container's.
+                    if point == Point::StartContainer && hook.env().is_none() {
+                        let process = input.config.process().as_ref();
+                        planned.env = process.and_then(|it| it.env().clone()).unwrap_or_default();
+                    }
+                    hooks.at_mut(point).push(planned);
+                }
                 Err(error) => refusals.push(error),
             }
         }

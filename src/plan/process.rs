@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use std::collections::HashSet;
+
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
@@ -266,7 +268,7 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
     let user = process.user();
     Ok(Workload {
         args: process.args().clone().unwrap_or_default(),
-        env: process.env().clone().unwrap_or_default(),
+        env: last_of_each(process.env().clone().unwrap_or_default()),
         cwd: process.cwd().to_string_lossy().into_owned(),
         terminal,
         user: User {
@@ -342,6 +344,18 @@ fn terminal(process: &Process, at: &str, errors: &mut Vec<Error>) -> Terminal {
         })
     };
     Terminal { height: cells("height", size.height()), width: cells("width", size.width()) }
+}
+
+/// A variable that is given more than once has its last value: programs differ in which one they see.
+fn last_of_each(mut env: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    env.reverse();
+    env.retain(|variable| {
+        let name = variable.split_once('=').map_or(variable.as_str(), |(name, _)| name);
+        seen.insert(name.to_owned())
+    });
+    env.reverse();
+    env
 }
 
 fn rlimits(list: &[PosixRlimit], at: &str, errors: &mut Vec<Error>) -> Vec<Rlimit> {

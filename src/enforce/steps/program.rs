@@ -82,7 +82,8 @@ pub fn prepare(workload: &Workload, init: &mut Init) -> Result<Program> {
         list.iter().map(convert).collect::<Result<_, _>>().context(|| "cannot pass an argument".to_owned())
     };
     let mut environment = workload.env.clone();
-    if variable(workload, "HOME").is_none() {
+    if variable(workload, "HOME").is_none_or(str::is_empty) {
+        environment.retain(|variable| variable != "HOME=");
         environment.push(format!("HOME={}", home(workload.user.uid)));
     }
     Ok(Program::new(path, strings(&workload.args)?, strings(&environment)?))

@@ -1,6 +1,7 @@
 //! What single fields come to, where that is more than a copy.
 
 use super::*;
+use crate::plan::hooks::Point;
 use crate::plan::mounts::{Propagation, Source};
 use crate::plan::namespaces::NamespaceKind;
 
@@ -241,6 +242,24 @@ fn relative_paths_to_hide_start_at_the_root_and_are_told() {
     let plan = planned(&config, Level::Oci, &root(v2(), 7));
     assert_eq!(plan.readonly_paths, ["/proc/bus", "/proc/fs"]);
     assert!(changed(&plan, "linux.readonlyPaths") && !changed(&plan, "linux.maskedPaths"));
+}
+
+#[test]
+fn a_start_container_hook_without_an_environment_has_the_containers() {
+    let hooks = json!([{ "path": "/bin/a" }, { "path": "/bin/b", "env": [] }]);
+    let config =
+        with(with(good(), "/process/env", json!(["A=1"])), "/hooks", json!({ "startContainer": hooks }));
+    let plan =
+        planned(&with(config, "/hooks/poststop", json!([{ "path": "/bin/c" }])), Level::Oci, &root(v2(), 7));
+    let environments = |point| plan.hooks.at(point).iter().map(|hook| hook.env.clone()).collect::<Vec<_>>();
+    assert_eq!(environments(Point::StartContainer), [vec!["A=1".to_owned()], vec![]]);
+    assert_eq!(environments(Point::Poststop), [Vec::<String>::new()]);
+}
+
+#[test]
+fn the_last_value_of_a_variable_counts() {
+    let config = with(good(), "/process/env", json!(["A=1", "B=2", "A=3", "A"]));
+    assert_eq!(planned(&config, Level::Oci, &root(v2(), 7)).workload.env, ["B=2", "A"]);
 }
 
 #[test]
