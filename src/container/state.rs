@@ -209,12 +209,12 @@ impl StateDir {
         if stat.st_nlink == 0 { Err(id::missing(&self.id)) } else { Ok(()) }
     }
 
-    /// Stores the first record; it is on disk when this returns.
+    /// Stores the first record, as a whole for who looks meanwhile; it is on disk when this returns.
     ///
     /// # Errors
     /// The failed call.
     pub fn save_first(&self, record: &Record) -> Result<()> {
-        let file = self.write(RECORD, record)?;
+        let file = self.put(RECORD, record)?;
         fsync(&file)
             .call(|| "fsync(2)".to_owned())
             .context(|| format!("cannot store {RECORD} of container {}", self.id))
@@ -241,11 +241,16 @@ impl StateDir {
     /// # Errors
     /// The failed call; what was there before is still whole.
     pub fn replace<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        self.put(name, value).map(drop)
+    }
+
+    fn put<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {
         let temporary = format!("{name}.new");
-        self.write(&temporary, value)?;
+        let file = self.write(&temporary, value)?;
         renameat(&self.dir, temporary.as_str(), &self.dir, name)
             .call(|| format!("renameat({temporary:?}, {name:?})"))
-            .context(|| format!("cannot store {name} of container {}", self.id))
+            .context(|| format!("cannot store {name} of container {}", self.id))?;
+        Ok(file)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {

@@ -257,6 +257,13 @@ fn a_start_container_hook_without_an_environment_has_the_containers() {
 }
 
 #[test]
+fn a_device_is_named_by_the_last_part_of_its_path() {
+    let device = json!([{ "path": "/dev//net/tun/", "type": "c", "major": 10, "minor": 200 }]);
+    let plan = planned(&with(good(), "/linux/devices", device), Level::Oci, &root(v2(), 7));
+    assert_eq!(plan.devices.last().map(|device| device.path.as_str()), Some("/dev/net/tun"));
+}
+
+#[test]
 fn the_last_value_of_a_variable_counts() {
     let config = with(good(), "/process/env", json!(["A=1", "B=2", "A=3", "A"]));
     assert_eq!(planned(&config, Level::Oci, &root(v2(), 7)).workload.env, ["B=2", "A"]);
