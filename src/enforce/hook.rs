@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -96,7 +97,7 @@ fn attempt(hook: &Hook, state: &[u8], surroundings: &Surroundings<'_>) -> Result
         (Some(code), _) => format!("it exited with code {code}"),
         (None, signal) => format!("it was ended by signal {}", signal.unwrap_or_default()),
     };
-    Err(Error::new(Kind::Failed, format!("the hook {} failed", hook.path), with_words(why, output)))
+    Err(Error::new(Kind::HookFailed, format!("the hook {} failed", hook.path), with_words(why, output)))
 }
 
 fn anonymous(name: &str) -> Result<File, crate::sys::CallError> {
@@ -149,6 +150,16 @@ fn prepare(input: BorrowedFd<'_>, output: BorrowedFd<'_>, surroundings: &Surroun
     surroundings.filters.map_or(Ok(()), seccomp::load)
 }
 
+fn environment(hook: &Hook) -> Result<Vec<CString>> {
+    let variables: Result<Vec<CString>, _> = match &hook.env {
+        Some(list) => list.iter().map(|text| CString::new(text.as_str())).collect(),
+        None => std::env::vars_os()
+            .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect(),
+    };
+    variables.context(|| format!("cannot pass an environment to {}", hook.path))
+}
+
 fn execute(hook: &Hook) -> Error {
     let what = || format!("cannot execute {}", hook.path);
     let strings = |list: &[String]| -> Result<Vec<CString>> {
@@ -156,7 +167,7 @@ fn execute(hook: &Hook) -> Error {
     };
     let parts = CString::new(hook.path.as_str())
         .context(what)
-        .and_then(|path| Ok((path, strings(&hook.args)?, strings(&hook.env)?)));
+        .and_then(|path| Ok((path, strings(&hook.args)?, environment(hook)?)));
     match parts {
         Ok((path, args, env)) => {
             let errno = Program::new(path, args, env).execute();

@@ -252,8 +252,8 @@ fn a_start_container_hook_without_an_environment_has_the_containers() {
     let plan =
         planned(&with(config, "/hooks/poststop", json!([{ "path": "/bin/c" }])), Level::Oci, &root(v2(), 7));
     let environments = |point| plan.hooks.at(point).iter().map(|hook| hook.env.clone()).collect::<Vec<_>>();
-    assert_eq!(environments(Point::StartContainer), [vec!["A=1".to_owned()], vec![]]);
-    assert_eq!(environments(Point::Poststop), [Vec::<String>::new()]);
+    assert_eq!(environments(Point::StartContainer), [Some(vec!["A=1".to_owned()]), Some(vec![])]);
+    assert_eq!(environments(Point::Poststop), [None]);
 }
 
 #[test]
