@@ -214,7 +214,7 @@ impl StateDir {
     /// # Errors
     /// The failed call.
     pub fn save_first(&self, record: &Record) -> Result<()> {
-        let file = self.put(RECORD, record)?;
+        let file = self.replace(RECORD, record)?;
         fsync(&file)
             .call(|| "fsync(2)".to_owned())
             .context(|| format!("cannot store {RECORD} of container {}", self.id))
@@ -225,7 +225,7 @@ impl StateDir {
     /// # Errors
     /// The failed call; the record that was there before is still whole.
     pub fn save(&self, record: &Record) -> Result<()> {
-        self.replace(RECORD, record)
+        self.replace(RECORD, record).map(drop)
     }
 
     /// Writes a file that is not there yet.
@@ -240,11 +240,7 @@ impl StateDir {
     ///
     /// # Errors
     /// The failed call; what was there before is still whole.
-    pub fn replace<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
-        self.put(name, value).map(drop)
-    }
-
-    fn put<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {
+    pub fn replace<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {
         let temporary = format!("{name}.new");
         let file = self.write(&temporary, value)?;
         renameat(&self.dir, temporary.as_str(), &self.dir, name)
