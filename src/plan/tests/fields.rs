@@ -264,6 +264,16 @@ fn a_device_is_named_by_the_last_part_of_its_path() {
 }
 
 #[test]
+fn a_value_for_a_filesystem_has_no_effect_on_a_bind_mount() {
+    let bind =
+        json!([{ "destination": "/a", "type": "bind", "source": "/b", "options": ["rbind", "mode=1777"] }]);
+    assert!(changed(
+        &planned(&with(good(), "/mounts", bind), Level::Oci, &root(v2(), 7)),
+        "mounts[0].options"
+    ));
+}
+
+#[test]
 fn the_last_value_of_a_variable_counts() {
     let config = with(good(), "/process/env", json!(["A=1", "B=2", "A=3", "A"]));
     assert_eq!(planned(&config, Level::Oci, &root(v2(), 7)).workload.env, ["B=2", "A"]);

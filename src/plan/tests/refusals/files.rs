@@ -65,13 +65,6 @@ fn mounts() {
         ),
         (
             "/mounts",
-            mount("/a", "bind", &["size=1m"]),
-            "mounts[0].options",
-            Invalid,
-            "\"size\" has no effect",
-        ),
-        (
-            "/mounts",
             mount("/a", "", &["bind", "readonly"]),
             "mounts[0].options",
             Invalid,
