@@ -67,6 +67,22 @@ fn what_the_container_lacks_is_refused_with_the_code_of_a_refusal() {
 }
 
 #[test]
+fn at_oci_each_process_has_what_its_caller_gives_it() {
+    skip_unless!(is_root(), "needs root");
+    let (runtime, bundle) = (Runtime::at_level("oci"), Bundle::shell("sleep 60"));
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    let before = runtime.call(&["exec", &bundle.id, "/probe", "status"]).ok().stdout;
+    let after = runtime.call(&["exec", "--cap", "sys_admin", &bundle.id, "/probe", "status"]).ok().stdout;
+    let effective = |said: &str| {
+        let status: serde_json::Value = serde_json::from_str(said).expect("JSON");
+        u64::from_str_radix(status["CapEff"].as_str().expect("a mask"), 16).expect("hexadecimal")
+    };
+    const SYS_ADMIN: u64 = 1 << 21;
+    assert_eq!(effective(&after), effective(&before) | SYS_ADMIN, "{before} {after}");
+}
+
+#[test]
 fn detached_it_goes_on_and_its_pid_is_told() {
     skip_unless!(is_root(), "needs root");
     let (runtime, bundle) = running();

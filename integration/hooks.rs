@@ -75,7 +75,7 @@ fn each_kind_runs_in_its_turn_and_place() {
     assert_eq!(points(&outside)[4..], ["poststop"]);
     let bundle_dir = bundle.path().display().to_string();
     let expected = [
-        ("prestart", &ours, json!(pid), "creating"),
+        ("prestart", &ours, json!(pid), "created"),
         ("createRuntime", &ours, json!(pid), "creating"),
         ("createContainer", &theirs, json!(1), "creating"),
         ("poststart", &ours, json!(pid), "running"),
@@ -138,7 +138,7 @@ fn one_that_fails_while_the_container_is_made_leaves_nothing() {
             config["hooks"]["poststop"] = json!([shell(&format!("cat > {}", stopped.display()))]);
         });
         let output = runtime.create(&bundle);
-        assert_eq!(output.code, 125, "{output}");
+        assert_eq!(output.code, 1, "{output}");
         for words in ["/bin/sh", &format!("hooks.{point}[0]"), "code 3", "the reason"] {
             assert!(output.stderr.contains(words), "{words:?} is not in {output}");
         }
@@ -157,7 +157,7 @@ fn one_that_fails_at_start_stops_the_container() {
             .edit(|config| config["hooks"][point] = json!([shell("echo the reason; exit 3")]));
         runtime.create(&bundle).ok();
         let output = runtime.call(&["start", &bundle.id]);
-        assert_eq!(output.code, 125, "{output}");
+        assert_eq!(output.code, 1, "{output}");
         assert!(output.stderr.contains(&format!("hooks.{point}[0]")), "{output}");
         assert!(output.stderr.contains("the reason"), "{output}");
         runtime.await_status(&bundle, "stopped");
@@ -218,4 +218,22 @@ fn one_inside_is_confined_like_the_program() {
     let (weak, strong) = (gate("oci"), gate("baseline"));
     assert!(weak.contains("\"open\":true"), "the attack does not work: {weak}");
     assert!(strong.contains("\"open\":false"), "{strong}");
+}
+
+#[test]
+fn one_that_says_nothing_of_its_environment_has_the_callers() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    for (env, code) in [(json!(null), 0), (json!([]), 1)] {
+        let bundle = Bundle::probe(&["exit", "0"]).edit(|config| {
+            let args = ["sh", "-c", "test \"$MARK\" = here"];
+            config["hooks"]["prestart"] = json!([{ "path": "/bin/sh", "args": args, "env": env }]);
+        });
+        bundle.write();
+        runtime.adopt(&bundle);
+        let path = bundle.path().display().to_string();
+        let mut command = runtime.command(&["run", "--bundle", &path, &bundle.id]);
+        let output = command.env("MARK", "here").output().expect("cannot run sandrun");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+    }
 }

@@ -80,3 +80,12 @@ fn what_a_container_mounts_stays_inside() {
         assert_eq!(host, 0, "mounts that reached the host (user namespace: {user_namespace})");
     }
 }
+
+#[test]
+fn a_shared_root_is_shared_inside() {
+    skip_unless!(is_root(), "needs root");
+    let script = "while read -r _ _ _ _ place rest; do \
+        case \"$place $rest\" in '/ '*shared:*) echo yes;; esac; done </proc/self/mountinfo";
+    let bundle = Bundle::shell(script).edit(|config| config["linux"]["rootfsPropagation"] = json!("shared"));
+    assert_eq!(Runtime::sandrun().run(&bundle).ok().stdout, "yes\n");
+}

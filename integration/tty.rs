@@ -78,3 +78,10 @@ fn a_size_of_the_configuration_is_the_first_one() {
     let seen = Runtime::sandrun().ask(&bundle);
     assert_eq!((&seen["columns"], &seen["rows"]), (&json!(77), &json!(33)), "{seen}");
 }
+
+#[test]
+fn where_no_screen_is_lines_end_as_they_were_written() {
+    skip_unless!(is_root(), "needs root");
+    let output = Runtime::sandrun().run(&on_terminal(Bundle::shell("echo one; echo two")));
+    assert_eq!(output.ok().stdout, "one\ntwo\n");
+}

@@ -31,6 +31,8 @@ pub enum Kind {
     ProgramNotFound,
     /// The container's program cannot be executed.
     ProgramNotExecutable,
+    /// A hook said no.
+    HookFailed,
     /// The kernel said no.
     Failed,
 }
@@ -89,12 +91,14 @@ impl Error {
         self
     }
 
-    /// The process exit code: 126 and 127 as a shell has them, 78 (`EX_CONFIG`) for a refusal, else 125.
+    /// The process exit code: 126 and 127 as a shell has them, 78 (`EX_CONFIG`) for a refusal, 1 for a hook that
+    /// failed, as other runtimes have it, else 125.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::ProgramNotExecutable => 126,
             Kind::ProgramNotFound => 127,
             Kind::Refused => 78,
+            Kind::HookFailed => 1,
             _ => 125,
         }
     }

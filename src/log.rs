@@ -32,7 +32,7 @@ impl Log {
     /// Tells an error.
     pub fn error(&self, error: &Error) {
         let text = one_line(&error.to_string());
-        eprintln!("sandrun: {text}");
+        eprintln!("sandrun: error: {text}");
         self.append("error", &text);
     }
 
@@ -47,6 +47,13 @@ impl Log {
         let text = one_line(text);
         eprintln!("sandrun: {text}");
         self.append("warning", &text);
+    }
+
+    /// Tells what a container goes on without (OCI config, "Linux Process": such a capability has to be logged).
+    pub fn unknown_capabilities(&self, names: &[&str]) {
+        if !names.is_empty() {
+            self.notice(&format!("ignoring unknown or unavailable capabilities: [{}]", names.join(" ")));
+        }
     }
 
     /// Tells of hooks that failed when nothing was left to be stopped for it.

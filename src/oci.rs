@@ -29,6 +29,23 @@ pub struct Config {
     pub pids_limit: Option<i64>,
 }
 
+impl Config {
+    /// Names of capabilities that this version does not know, each once.
+    pub fn unknown_capabilities(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .unknown
+            .iter()
+            .filter_map(|field| Some(field.strip_prefix(UNKNOWN_CAPABILITY)?.split_once(": ")?.1))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// How an entry of [`Config::unknown`] begins that is a capability: its set and its name follow.
+const UNKNOWN_CAPABILITY: &str = "process.capabilities.";
+
 /// Reads `config.json` of a bundle.
 ///
 /// # Errors
@@ -214,7 +231,7 @@ fn drop_unknown_capabilities(sets: &mut serde_json::Map<String, Value>, unknown:
             let Some(text) = name.as_str() else { return true };
             let known = text.parse::<caps::Capability>().is_ok();
             if !known {
-                unknown.push(format!("process.capabilities.{set}: {text}"));
+                unknown.push(format!("{UNKNOWN_CAPABILITY}{set}: {text}"));
             }
             known
         });

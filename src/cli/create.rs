@@ -10,7 +10,7 @@ use crate::container::status::changes;
 use crate::enforce::order::Start;
 use crate::error::{Context, Result};
 use crate::log::Log;
-use crate::plan;
+use crate::{oci, plan};
 
 /// Create a container from a bundle; its program waits for `start`
 #[derive(Debug, Args)]
@@ -55,10 +55,12 @@ impl Bundle {
         };
         let bundle =
             std::path::absolute(&bundle).context(|| format!("cannot use the bundle {}", bundle.display()))?;
+        let config = oci::load(&bundle)?;
+        global.log().unknown_capabilities(&config.unknown_capabilities());
         Ok(Wish {
             id: id.to_owned(),
             bundle,
-            config: None,
+            config: Some(config),
             root: global.root(),
             level: global.level,
             systemd_cgroup: global.systemd_cgroup,

@@ -41,7 +41,7 @@ use crate::log::{Format, Log};
 #[command(name = "sandrun", disable_version_flag = true, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: the program's own, 128+N if signal N ended it, 125 for an error of sandrun, \
-    126 if the program cannot be executed, 127 if it is not found, 78 if policy refuses."
+    126 if the program cannot be executed, 127 if it is not found, 78 if policy refuses, 1 if a hook fails."
 )]
 struct Cli {
     #[command(flatten)]

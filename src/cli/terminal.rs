@@ -7,12 +7,14 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 
 use super::shielded;
 use crate::error::{Context, Result};
 use crate::sys::process::{pidfd_signal, stdio};
-use crate::sys::{Syscall, socket};
+use crate::sys::{CallError, Syscall, socket};
 
 /// Signals that are ours to handle, held back from before the child is made: none can be lost between.
 pub(super) struct Signals {
@@ -71,7 +73,10 @@ impl Console {
         let mut descriptors = Vec::new();
         socket::receive_descriptors(socket, &mut descriptors).context(what)?;
         let master = descriptors.pop().ok_or("none was sent").context(what)?;
-        let [input, ..] = stdio();
+        let [input, output, _] = stdio();
+        if !isatty(output) {
+            plain_lines(&master).context(what)?;
+        }
         let saved = if isatty(input) { tcgetattr(input).ok() } else { None };
         if let Some(saved) = &saved {
             let mut raw = saved.clone();
@@ -93,6 +98,13 @@ impl Console {
             tcsetwinsize(&self.master, size).unwrap_or_default();
         }
     }
+}
+
+/// Lines that end as a program writes them: there is no screen to return the carriage of.
+fn plain_lines(master: &OwnedFd) -> Result<(), CallError> {
+    let mut modes = tcgetattr(master).call(|| "tcgetattr(2)".to_owned())?;
+    modes.output_modes.remove(OutputModes::ONLCR);
+    tcsetattr(master, OptionalActions::Now, &modes).call(|| "tcsetattr(2)".to_owned())
 }
 
 impl Drop for Console {

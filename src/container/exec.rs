@@ -11,12 +11,13 @@ use super::state::Lock;
 use super::status::{Found, Status, find};
 use crate::cgroup::{self, Dirs};
 use crate::enforce::order::{Role, Start, Task};
+use crate::enforce::root::host as open_host;
 use crate::enforce::spawn::{Child, Request, spawn};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{Caller, Host};
 use crate::level::Level;
 use crate::oci;
-use crate::plan::caps::CapabilityMasks;
+use crate::plan::caps::{CapabilityMasks, limit};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::process::{Terminal, User};
 use crate::plan::{Namespaces, Plan, Workload, within};
@@ -110,7 +111,8 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     let found = find(&wish.root, &wish.id, Lock::None)?;
     let container = running(&found, wish.ignore_paused)?;
     let plan: Plan = found.dir.fetch("plan.json")?;
-    let workload = workload(wish, &plan)?;
+    let host = Host::probe()?;
+    let workload = workload(wish, &plan, &host)?;
     let has_terminal = workload.terminal.is_some();
     let pid = found.record.process.map_or(0, |process| process.pid);
     let dirs = open_cgroup(&found, &wish.cgroups, pid)?;
@@ -122,13 +124,15 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
             .try_clone_to_owned()
             .context(|| "cannot keep the container's process".to_owned())?,
     )];
+    if plan.rootfs.in_place {
+        descriptors.push((Role::Rootfs, open_root(pid)?));
+    }
     if let Some(place) = &place {
         descriptors.extend(place.tasks()?);
     }
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    let host = Host::probe()?;
     let (first, rest) = namespaces(&plan, host.caller);
     let request = Request {
         namespaces: &Namespaces::default(),
@@ -197,6 +201,12 @@ fn namespaces(plan: &Plan, caller: Caller) -> (Vec<NamespaceKind>, u32) {
     (first, u32::try_from(flags).unwrap_or(u32::MAX))
 }
 
+/// The root of a container in the caller's mount namespace, which no namespace leads to.
+fn open_root(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    open_host(Path::new(&path), false).context(|| "cannot open the container's root".to_owned())
+}
+
 fn open_namespaces(kinds: &[NamespaceKind], pid: i32) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
     let open = |kind: &NamespaceKind| {
         let file = std::fs::File::open(format!("/proc/{pid}/ns/{}", kind.file()))
@@ -207,13 +217,13 @@ fn open_namespaces(kinds: &[NamespaceKind], pid: i32) -> Result<Vec<(NamespaceKi
 }
 
 /// The process as asked, with the container's own confinement.
-fn workload(wish: &Wish, plan: &Plan) -> Result<Workload> {
+fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
     let own = &plan.workload;
     let mut workload = match &wish.process {
         Process::File(path) => from_file(path)?,
         Process::Like(overrides) => like(own, overrides, plan),
     };
-    workload.capabilities = capabilities(&workload.capabilities, plan)?;
+    workload.capabilities = capabilities(&workload.capabilities, plan, host)?;
     workload.no_new_privs |= own.no_new_privs;
     workload.new_keyring = own.new_keyring;
     workload.personality = own.personality;
@@ -270,15 +280,20 @@ fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
     }
     workload.user.additional_gids.extend(&overrides.additional_gids);
     workload.terminal = overrides.terminal.then(Terminal::default);
-    let CapabilityMasks { bounding, effective, permitted, .. } = &mut workload.capabilities;
-    [bounding, effective, permitted].into_iter().for_each(|set| *set |= overrides.capabilities);
+    let CapabilityMasks { bounding, effective, permitted, ambient, .. } = &mut workload.capabilities;
+    // Ambient is only what is inheritable too, which a flag does not change.
+    [bounding, effective, permitted, ambient].into_iter().for_each(|set| *set |= overrides.capabilities);
     workload.apparmor_profile = overrides.apparmor.clone().or_else(|| own.apparmor_profile.clone());
     workload.selinux_label = overrides.selinux_label.clone().or_else(|| own.selinux_label.clone());
     workload
 }
 
 /// What the container was asked to have it may ask for again, and gets what the container got; more is refused.
-fn capabilities(asked: &CapabilityMasks, plan: &Plan) -> Result<CapabilityMasks> {
+/// At `oci` the caller decides for each process anew, as engines do for a privileged exec.
+fn capabilities(asked: &CapabilityMasks, plan: &Plan, host: &Host) -> Result<CapabilityMasks> {
+    if plan.level == Level::Oci {
+        return Ok(limit(*asked, if plan.namespaces.has_user() { u64::MAX } else { host.capabilities }));
+    }
     let union = |masks: &CapabilityMasks| {
         masks.bounding | masks.effective | masks.permitted | masks.inheritable | masks.ambient
     };

@@ -13,7 +13,7 @@ fn batch(record: &Record, point: Point, pid: Option<i32>) -> Result<Batch> {
 }
 
 fn in_bundle(record: &Record) -> Surroundings<'_> {
-    Surroundings { dir: Some(Path::new(&record.bundle)), filters: None }
+    Surroundings { dir: Some(Path::new(&record.bundle)), like: None }
 }
 
 /// Runs the hooks of a point in turn.

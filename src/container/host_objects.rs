@@ -29,7 +29,7 @@ pub(super) fn open(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
             descriptors.push((Role::Idmap(index), idmap_namespace(idmap, plan)?));
         }
     }
-    if !host.may_mount {
+    if !host.may_mount || plan.rootfs.in_place {
         return Ok(descriptors);
     }
     let tree =

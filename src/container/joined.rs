@@ -48,6 +48,8 @@ fn changed(plan: &Plan, kind: NamespaceKind) -> Option<&'static str> {
         plan.sysctl.keys().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
     };
     match kind {
+        // Its mounts, and its root for all who are in it.
+        NamespaceKind::Mount => Some("root"),
         NamespaceKind::Uts if set(&plan.hostname) => Some("hostname"),
         NamespaceKind::Uts if set(&plan.domainname) => Some("domainname"),
         NamespaceKind::Network if !plan.net_devices.is_empty() => Some("linux.netDevices"),

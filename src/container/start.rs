@@ -66,7 +66,7 @@ fn complete(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()>
             (layer.state, layer.detail) = filters(planned, record);
         }
     }
-    dir.replace("receipt.json", &receipt)
+    dir.replace("receipt.json", &receipt).map(drop)
 }
 
 /// What the kernel shows from outside; a filter may not let the process itself ask.

@@ -209,12 +209,12 @@ impl StateDir {
         if stat.st_nlink == 0 { Err(id::missing(&self.id)) } else { Ok(()) }
     }
 
-    /// Stores the first record; it is on disk when this returns.
+    /// Stores the first record, as a whole for who looks meanwhile; it is on disk when this returns.
     ///
     /// # Errors
     /// The failed call.
     pub fn save_first(&self, record: &Record) -> Result<()> {
-        let file = self.write(RECORD, record)?;
+        let file = self.replace(RECORD, record)?;
         fsync(&file)
             .call(|| "fsync(2)".to_owned())
             .context(|| format!("cannot store {RECORD} of container {}", self.id))
@@ -225,7 +225,7 @@ impl StateDir {
     /// # Errors
     /// The failed call; the record that was there before is still whole.
     pub fn save(&self, record: &Record) -> Result<()> {
-        self.replace(RECORD, record)
+        self.replace(RECORD, record).map(drop)
     }
 
     /// Writes a file that is not there yet.
@@ -240,12 +240,13 @@ impl StateDir {
     ///
     /// # Errors
     /// The failed call; what was there before is still whole.
-    pub fn replace<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+    pub fn replace<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {
         let temporary = format!("{name}.new");
-        self.write(&temporary, value)?;
+        let file = self.write(&temporary, value)?;
         renameat(&self.dir, temporary.as_str(), &self.dir, name)
             .call(|| format!("renameat({temporary:?}, {name:?})"))
-            .context(|| format!("cannot store {name} of container {}", self.id))
+            .context(|| format!("cannot store {name} of container {}", self.id))?;
+        Ok(file)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<File> {

@@ -75,5 +75,5 @@ fn store(found: &Found, plan: &Plan, dirs: &Dirs) -> Result<()> {
     let mut receipt = found.dir.fetch("receipt.json")?;
     confirm::limits(plan, dirs, &mut receipt);
     found.dir.replace("plan.json", plan)?;
-    found.dir.replace("receipt.json", &receipt)
+    found.dir.replace("receipt.json", &receipt).map(drop)
 }

@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,8 +29,9 @@ const WORDS: usize = 2048;
 pub struct Surroundings<'a> {
     /// Its working directory; the caller's own if there is none.
     pub dir: Option<&'a Path>,
-    /// Whose system call filters it gets; the other confinement is inherited.
-    pub filters: Option<&'a Workload>,
+    /// The program whose system call filters it gets, and whose environment if it has none; the other confinement
+    /// is inherited.
+    pub like: Option<&'a Workload>,
 }
 
 /// The hooks of one point, with what they read.
@@ -96,7 +98,7 @@ fn attempt(hook: &Hook, state: &[u8], surroundings: &Surroundings<'_>) -> Result
         (Some(code), _) => format!("it exited with code {code}"),
         (None, signal) => format!("it was ended by signal {}", signal.unwrap_or_default()),
     };
-    Err(Error::new(Kind::Failed, format!("the hook {} failed", hook.path), with_words(why, output)))
+    Err(Error::new(Kind::HookFailed, format!("the hook {} failed", hook.path), with_words(why, output)))
 }
 
 fn anonymous(name: &str) -> Result<File, crate::sys::CallError> {
@@ -129,7 +131,7 @@ fn with_words(why: String, mut output: File) -> String {
 /// The clone's part, which ends here.
 fn become_hook(hook: &Hook, input: &File, output: &mut File, surroundings: &Surroundings<'_>) -> ! {
     let error = match prepare(input.as_fd(), output.as_fd(), surroundings) {
-        Ok(()) => execute(hook),
+        Ok(()) => execute(hook, surroundings),
         Err(error) => error,
     };
     // Whoever waits reads it there.
@@ -146,17 +148,28 @@ fn prepare(input: BorrowedFd<'_>, output: BorrowedFd<'_>, surroundings: &Surroun
         rustix::process::chdir(dir).call(|| format!("chdir({dir:?})")).context(what)?;
     }
     // Last: a profile need not allow what came before.
-    surroundings.filters.map_or(Ok(()), seccomp::load)
+    surroundings.like.map_or(Ok(()), seccomp::load)
 }
 
-fn execute(hook: &Hook) -> Error {
+fn environment(hook: &Hook, surroundings: &Surroundings<'_>) -> Result<Vec<CString>> {
+    let given = hook.env.as_ref().or_else(|| surroundings.like.map(|program| &program.env));
+    let variables: Result<Vec<CString>, _> = match given {
+        Some(list) => list.iter().map(|text| CString::new(text.as_str())).collect(),
+        None => std::env::vars_os()
+            .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect(),
+    };
+    variables.context(|| format!("cannot pass an environment to {}", hook.path))
+}
+
+fn execute(hook: &Hook, surroundings: &Surroundings<'_>) -> Error {
     let what = || format!("cannot execute {}", hook.path);
     let strings = |list: &[String]| -> Result<Vec<CString>> {
         list.iter().map(|text| CString::new(text.as_str())).collect::<Result<_, _>>().context(what)
     };
     let parts = CString::new(hook.path.as_str())
         .context(what)
-        .and_then(|path| Ok((path, strings(&hook.args)?, strings(&hook.env)?)));
+        .and_then(|path| Ok((path, strings(&hook.args)?, environment(hook, surroundings)?)));
     match parts {
         Ok((path, args, env)) => {
             let errno = Program::new(path, args, env).execute();

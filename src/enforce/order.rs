@@ -59,7 +59,7 @@ pub enum Start {
 pub enum Role {
     /// A cgroup's `tasks` file; init writes itself into it.
     Tasks,
-    /// The detached mount of the root filesystem.
+    /// The detached mount of the root filesystem; for an exec in the caller's mount namespace, the root itself.
     Rootfs,
     /// The detached mount for the plan's mount with this index.
     Mount(usize),

@@ -1,6 +1,6 @@
 //! Device nodes (OCI config-linux, "Devices" and "Default Devices"; `mknod(2)`).
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,10 @@ fn path(path: &Path) -> Result<String, String> {
         && path.file_name().is_some()
         && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     match path.to_str() {
-        Some(text) if plain && !text.contains('\0') => Ok(text.to_owned()),
+        // Without what says nothing, such as a slash at the end: the last name is that of the node.
+        Some(text) if plain && !text.contains('\0') => {
+            Ok(path.components().collect::<PathBuf>().to_string_lossy().into_owned())
+        }
         _ => Err(format!("device path {path:?} is not absolute and plain")),
     }
 }

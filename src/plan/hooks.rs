@@ -52,8 +52,9 @@ impl Point {
     /// The container's status that a hook is told (OCI runtime, "State").
     fn status(self) -> &'static str {
         match self {
-            Point::Prestart | Point::CreateRuntime | Point::CreateContainer => "creating",
-            Point::StartContainer => "created",
+            Point::CreateRuntime | Point::CreateContainer => "creating",
+            // The deprecated kind was of `start` once, and is told what it always was.
+            Point::Prestart | Point::StartContainer => "created",
             Point::Poststart => "running",
             Point::Poststop => "stopped",
         }
@@ -69,8 +70,9 @@ pub struct Hook {
     pub path: String,
     /// Its arguments, its own name first.
     pub args: Vec<String>,
-    /// Its whole environment.
-    pub env: Vec<String>,
+    /// Its whole environment; absent for that of whoever runs it, or inside for that of the container's program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
     /// Seconds until it is killed; without, it may take as long as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u32>,
@@ -167,7 +169,14 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Hooks, Vec<Error>> {
     for point in Point::ALL {
         for (i, hook) in lists(given, point).iter().enumerate() {
             match one(hook, format!("hooks.{}[{i}]", point.name())) {
-                Ok(hook) => hooks.at_mut(point).push(hook),
+                Ok(mut planned) => {
+                    // What runs inside, and says nothing of its environment, has that of the container's process.
+                    if point == Point::StartContainer && planned.env.is_none() {
+                        let process = input.config.process().as_ref();
+                        planned.env = process.and_then(|it| it.env().clone()).or(Some(Vec::new()));
+                    }
+                    hooks.at_mut(point).push(planned);
+                }
                 Err(error) => refusals.push(error),
             }
         }
@@ -199,8 +208,9 @@ fn one(hook: &OciHook, at: String) -> Result<Hook, Error> {
     let Some(path) = hook.path().to_str().filter(|path| Path::new(path).is_absolute()) else {
         return invalid("a hook's path is not absolute", &format!("it is {:?}", hook.path()), "path");
     };
-    let (args, env) = (hook.args().clone().unwrap_or_default(), hook.env().clone().unwrap_or_default());
-    for (field, list) in [("path", &vec![path.to_owned()]), ("args", &args), ("env", &env)] {
+    let (args, env) = (hook.args().clone().unwrap_or_default(), hook.env().clone());
+    let given = env.as_deref().unwrap_or_default();
+    for (field, list) in [("path", [path.to_owned()].as_slice()), ("args", &args), ("env", given)] {
         if list.iter().any(|text| text.contains('\0')) {
             return invalid("a hook cannot be run", "a NUL byte is in it", field);
         }

@@ -25,6 +25,7 @@ pub mod seccomp;
 pub mod sysctl;
 pub mod within;
 mod without_cgroup;
+mod without_mounts;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -208,7 +209,6 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let intel_rdt = intel_rdt::resolve(input, &mut notes);
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
     let linux = config.linux().as_ref();
-    let owned = |paths: Option<&Option<Vec<String>>>| paths.and_then(Clone::clone).unwrap_or_default();
     mounts::locate_cgroups(&mut mounts, &input.host.cgroup, &cgroup.path, &mut notes);
     let mut plan = Plan {
         version: VERSION,
@@ -221,8 +221,8 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         mounts,
         mount_label: mounts::label(input),
         devices,
-        masked_paths: owned(linux.map(|linux| linux.masked_paths())),
-        readonly_paths: owned(linux.map(|linux| linux.readonly_paths())),
+        masked_paths: paths("linux.maskedPaths", linux.map(|linux| linux.masked_paths()), &mut notes),
+        readonly_paths: paths("linux.readonlyPaths", linux.map(|linux| linux.readonly_paths()), &mut notes),
         sysctl,
         net_devices,
         intel_rdt,
@@ -238,6 +238,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     if input.level >= Level::Baseline {
         tighten_paths(&mut plan, &mut notes);
     }
+    without_mounts::resolve(input, &mut plan, &mut notes);
     check(&plan, &mut notes);
     plan.changes = notes.changes;
     plan.absent = notes.absent;
@@ -258,6 +259,16 @@ fn note_unknown(input: &Input<'_>, notes: &mut Notes) {
     for field in input.unknown.iter().cloned().chain(annotations) {
         notes.change(&field, "has no effect: nothing of this version reads it");
     }
+}
+
+/// Absolute, as the specification wants them; others are written, and meant from the root.
+fn paths(at: &str, list: Option<&Option<Vec<String>>>, notes: &mut Notes) -> Vec<String> {
+    let mut paths = list.and_then(Clone::clone).unwrap_or_default();
+    for path in paths.iter_mut().filter(|path| !path.is_empty() && !path.starts_with('/')) {
+        path.insert(0, '/');
+        notes.change(at, format!("taken as {path}, from the root"));
+    }
+    paths
 }
 
 /// Paths of `/proc` and `/sys` that tell about or reach the host: what container engines hide, at least.

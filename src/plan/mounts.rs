@@ -204,7 +204,8 @@ fn one(
         return Err(Error::new(Kind::Invalid, what, "").at(format!("{at}.options")).fix("remove it"));
     }
     // As with the kernel's own flags of old: a bind mount has no superblock of its own.
-    if let Some(flag) = options.superblock.first()
+    let data = || options.data.first().map(|(key, _)| key.as_str());
+    if let Some(flag) = options.superblock.first().copied().or_else(data)
         && matches!(source, Source::Bind { .. } | Source::Cgroup { .. })
     {
         notes.change(

@@ -231,7 +231,7 @@ pub(super) fn resolve(input: &Input<'_>, notes: &mut Notes) -> Namespaces {
     id_maps::resolve(input, &mut namespaces, notes);
     time_offsets(input, &mut namespaces, notes);
     require_user(input, &namespaces, notes);
-    require_mount(&namespaces, notes);
+    refuse_mount(input, &namespaces, notes);
     namespaces
 }
 
@@ -249,12 +249,14 @@ fn kind(typ: LinuxNamespaceType) -> NamespaceKind {
 }
 
 /// A configuration that lists no namespaces gets all of the usual ones; one that lists some has chosen the
-/// others to be the host's, but for the cgroup namespace, which costs nothing and hides the host's tree.
+/// others to be the host's, but for the cgroup namespace, which costs nothing and hides the host's tree, and the
+/// mount namespace, without which nothing can be mounted or hidden.
 fn tighten(input: &Input<'_>, listed: bool, namespaces: &mut Namespaces, notes: &mut Notes) {
     if input.level < Level::Baseline {
         return;
     }
-    let wanted: &[NamespaceKind] = if listed { &[NamespaceKind::Cgroup] } else { &DEFAULT };
+    let wanted: &[NamespaceKind] =
+        if listed { &[NamespaceKind::Mount, NamespaceKind::Cgroup] } else { &DEFAULT };
     for &kind in wanted {
         if !namespaces.is_new(kind) && !namespaces.is_joined(kind) {
             namespaces.new.push(kind);
@@ -314,14 +316,18 @@ fn require_user(input: &Input<'_>, namespaces: &Namespaces, notes: &mut Notes) {
     }
 }
 
-/// Mounts are made by pivoting a namespace of our own; in the host's they would be the host's.
-fn require_mount(namespaces: &Namespaces, notes: &mut Notes) {
-    if !namespaces.is_new(NamespaceKind::Mount) {
-        let why = "sandrun makes the container's mounts in a namespace of its own";
+/// The container's mounts are made in the namespace that is joined, and its root becomes that of all who are in
+/// it: only where `config.json` counts to the letter.
+fn refuse_mount(input: &Input<'_>, namespaces: &Namespaces, notes: &mut Notes) {
+    if input.level < Level::Baseline {
+        return;
+    }
+    if let Some(joined) = namespaces.join.iter().find(|joined| joined.kind == NamespaceKind::Mount) {
+        let what = format!("a mount namespace is joined at level {}", input.level);
         notes.refusals.push(
-            Error::new(Kind::Unsupported, "no new mount namespace", why)
-                .at("linux.namespaces")
-                .fix("add {\"type\": \"mount\"} without a path"),
+            Error::new(Kind::Refused, what, "the root and the mounts of all who are in it would change")
+                .at(&joined.at)
+                .fix("leave the path out, or use --level oci"),
         );
     }
 }

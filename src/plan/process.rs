@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use std::collections::HashSet;
+
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
 
@@ -121,18 +123,16 @@ pub(super) fn container(
     mounts: &[Mount],
     notes: &mut Notes,
 ) -> Workload {
-    let Some(process) = input.config.process() else {
-        notes.refusals.push(
-            Error::new(Kind::Invalid, "no process is given", "")
-                .at("process")
-                .fix("set process.args to the program to run"),
-        );
-        return Workload::default();
+    let process = input.config.process().as_ref();
+    let mut workload = match process {
+        Some(process) => notes.collect(resolve(process, "process")),
+        // Only `start` needs one.
+        None => Workload { cwd: "/".to_owned(), ..Workload::default() },
     };
-    let mut workload = notes.collect(resolve(process, "process"));
     workload.new_keyring = !input.options.keep_keyring;
     workload.preserve_fds = input.options.preserve_fds;
-    workload.capabilities = caps::resolve(input, caps::asked(process.capabilities().as_ref()), notes);
+    let capabilities = process.and_then(|process| process.capabilities().as_ref());
+    workload.capabilities = caps::resolve(input, caps::asked(capabilities), notes);
     workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);
     workload.seccomp = seccomp(input, notes);
     let linux = input.config.linux().as_ref();
@@ -268,7 +268,7 @@ pub fn resolve(process: &Process, at: &str) -> Result<Workload, Vec<Error>> {
     let user = process.user();
     Ok(Workload {
         args: process.args().clone().unwrap_or_default(),
-        env: process.env().clone().unwrap_or_default(),
+        env: last_of_each(process.env().clone().unwrap_or_default()),
         cwd: process.cwd().to_string_lossy().into_owned(),
         terminal,
         user: User {
@@ -344,6 +344,18 @@ fn terminal(process: &Process, at: &str, errors: &mut Vec<Error>) -> Terminal {
         })
     };
     Terminal { height: cells("height", size.height()), width: cells("width", size.width()) }
+}
+
+/// A variable that is given more than once has its last value: programs differ in which one they see.
+fn last_of_each(mut env: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    env.reverse();
+    env.retain(|variable| {
+        let name = variable.split_once('=').map_or(variable.as_str(), |(name, _)| name);
+        seen.insert(name.to_owned())
+    });
+    env.reverse();
+    env
 }
 
 fn rlimits(list: &[PosixRlimit], at: &str, errors: &mut Vec<Error>) -> Vec<Rlimit> {

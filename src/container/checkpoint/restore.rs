@@ -293,7 +293,7 @@ impl Restoring<'_> {
             return Ok(());
         }
         self.plan.namespaces.new.push(kind);
-        self.dir.replace("plan.json", &self.plan)
+        self.dir.replace("plan.json", &self.plan).map(drop)
     }
 }
 

@@ -26,13 +26,13 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Makes all nodes, unless the whole `/dev` is bound from somewhere, which then has what it has.
+/// Makes all nodes, unless the whole `/dev` is bound from somewhere, or the host's, which then has what it has.
 pub fn make(plan: &Plan, init: &mut Init) -> Result<()> {
     let bound = plan
         .mounts
         .iter()
         .any(|mount| mount.destination == "/dev" && matches!(mount.source, Source::Bind { .. }));
-    if bound {
+    if bound || plan.rootfs.in_place {
         return Ok(());
     }
     let dev = open_dev(init.root()?)?;

@@ -23,10 +23,10 @@ pub fn created(plan: &Plan, init: &mut Init) -> Result<()> {
         Batch::new(hooks.at(point), &state)
     };
     init.hooks_at_start = batch(Point::StartContainer)?;
-    batch(Point::CreateContainer)?.run(&Surroundings { dir: Some(Path::new(&hooks.bundle)), filters: None })
+    batch(Point::CreateContainer)?.run(&Surroundings { dir: Some(Path::new(&hooks.bundle)), like: None })
 }
 
 /// Runs what is to run inside before the program does, with no right that the program has not.
 pub fn starting(workload: &Workload, init: &Init) -> Result<()> {
-    init.hooks_at_start.run(&Surroundings { dir: None, filters: Some(workload) })
+    init.hooks_at_start.run(&Surroundings { dir: None, like: Some(workload) })
 }

@@ -264,13 +264,15 @@ fn target(root: &Root, mount: &Mount, directory: bool) -> Result<OwnedFd> {
     if mount.on_link {
         return root.make_unfollowed(path);
     }
-    let made = if directory { root.make_dir(path)? } else { root.make_file(path)? };
+    let made = if directory { root.make_dir(path) } else { root.make_file(path) };
     if !pseudo && path != "/dev" {
-        return Ok(made);
+        return made;
     }
-    root.open_plain(path, OFlags::PATH | OFlags::DIRECTORY)
-        .context(|| format!("cannot mount on {path}"))
-        .map_err(|error| error.fix(format!("{path} of the root filesystem must be a plain directory")))
+    let plain = || root.open_plain(path, OFlags::PATH | OFlags::DIRECTORY);
+    made.and_then(|_| plain().context(|| format!("cannot mount on {path}"))).map_err(|error| {
+        // In the words that runc has for it, and that callers look for.
+        error.fix(format!("{path} must be mounted on ordinary directory of the root filesystem"))
+    })
 }
 
 fn remount(root: &Root, mount: &Mount, options: &[(String, Option<String>)]) -> Result<()> {

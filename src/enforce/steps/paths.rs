@@ -91,7 +91,10 @@ impl Empty {
             .call(|| "mkdirat(\"dir\")".to_owned())
             .context(what)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&dir, "file", flags, Mode::empty()).call(|| "openat(\"file\")".to_owned()).context(what)?;
+        // Anybody may read that there is nothing, as from /dev/null, which programs expect here.
+        openat(&dir, "file", flags, Mode::from_raw_mode(0o444))
+            .call(|| "openat(\"file\")".to_owned())
+            .context(what)?;
         set_attributes(&dir, Attributes { set: RDONLY, ..Attributes::default() }, false).context(what)?;
         // What is attached nowhere can be cloned since Linux 6.15 only.
         let place = host(Path::new(PLACE), false).context(what)?;

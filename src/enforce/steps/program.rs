@@ -17,9 +17,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Finds the program as the user and with the rights that it will have.
 pub fn find(workload: &Workload, init: &mut Init) -> Result<()> {
-    let Some(name) = workload.args.first() else {
-        return Err(Error::new(Kind::Invalid, "no program to run", "").at("process.args"));
-    };
+    // A container without one can be created, and not started.
+    let Some(name) = workload.args.first() else { return Ok(()) };
     let path = if name.contains('/') {
         check(Path::new(name)).map(|()| PathBuf::from(name))
     } else {
@@ -73,13 +72,18 @@ fn not_runnable(name: &str, errno: Errno) -> Error {
 
 /// Makes everything ready that is needed to execute the program that was found.
 pub fn prepare(workload: &Workload, init: &mut Init) -> Result<Program> {
-    let path = init.program.take().ok_or("it was not found").context(|| "no program to run".to_owned())?;
+    let Some(path) = init.program.take() else {
+        return Err(Error::new(Kind::Invalid, "nothing to start", "the container was created without one")
+            .at("process")
+            .fix("delete the container, and set process.args to the program to run"));
+    };
     let strings = |list: &[String]| -> Result<Vec<CString>> {
         let convert = |text: &String| CString::new(OsStr::new(text).as_bytes());
         list.iter().map(convert).collect::<Result<_, _>>().context(|| "cannot pass an argument".to_owned())
     };
     let mut environment = workload.env.clone();
-    if variable(workload, "HOME").is_none() {
+    if variable(workload, "HOME").is_none_or(str::is_empty) {
+        environment.retain(|variable| variable != "HOME=");
         environment.push(format!("HOME={}", home(workload.user.uid)));
     }
     Ok(Program::new(path, strings(&workload.args)?, strings(&environment)?))

@@ -18,8 +18,11 @@ use crate::sys::mount::{Attributes, attach as attach_tree, clone_tree, set_attri
 const RDONLY: u64 = 0x1;
 
 /// Nothing that is mounted here reaches the host; what the host mounts still reaches us, until the plan of the
-/// root filesystem says otherwise.
-pub fn isolate(_: &Plan, _: &mut Init) -> Result<()> {
+/// root filesystem says otherwise. In the caller's own mount namespace nothing is mounted.
+pub fn isolate(plan: &Plan, _: &mut Init) -> Result<()> {
+    if plan.rootfs.in_place {
+        return Ok(());
+    }
     let what = || "cannot stop mount propagation".to_owned();
     let root = root::host(Path::new("/"), false).context(what)?;
     let slave = Attributes { propagation: Propagation::Slave.flag(), ..Attributes::default() };
@@ -40,6 +43,9 @@ pub fn attach(plan: &Plan, init: &mut Init) -> Result<()> {
 pub fn attach_clone(rootfs: &Rootfs, received: Option<OwnedFd>) -> Result<Root> {
     let path = Path::new(&rootfs.path);
     let what = || format!("cannot attach the root filesystem {}", path.display());
+    if rootfs.in_place {
+        return root::host(path, false).map(Root::new).context(what);
+    }
     let tree = match received {
         Some(tree) => tree,
         None => clone_tree(CWD, path, true).context(what)?,
@@ -79,7 +85,9 @@ pub fn pivot(plan: &Plan, init: &mut Init) -> Result<()> {
     let what = || "cannot change the root".to_owned();
     let root = init.root()?;
     rustix::process::fchdir(root.as_fd()).call(|| "fchdir(rootfs)".to_owned()).context(what)?;
-    if plan.rootfs.pivot {
+    if plan.rootfs.in_place {
+        rustix::process::chroot(".").call(|| "chroot(\".\")".to_owned()).context(what)?;
+    } else if plan.rootfs.pivot {
         // The old root ends on top of the new one; taking it off needs no directory inside.
         rustix::process::pivot_root(".", ".")
             .call(|| "pivot_root(\".\", \".\")".to_owned())

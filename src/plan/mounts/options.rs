@@ -183,13 +183,15 @@ impl Options {
     /// The first option that nothing would be done about on such a mount.
     pub fn misplaced(&self, source: &Source) -> Option<&str> {
         let data = || self.data.first().map(|(key, _)| key.as_str());
+        let word = || self.data.iter().find(|(_, value)| value.is_none()).map(|(key, _)| key.as_str());
         let copy_up = || self.copy_up.then_some("tmpcopyup");
         let links = || {
             let source = self.source_nofollow.then_some("src-nofollow");
             source.or(self.copy_symlink.then_some("copy-symlink"))
         };
         match source {
-            Source::Bind { .. } => data().or_else(copy_up),
+            // A value is for a filesystem that is mounted anew; a word may be another option, misspelt.
+            Source::Bind { .. } => word().or_else(copy_up),
             Source::Filesystem { fstype, .. } if fstype == "tmpfs" => links(),
             Source::Filesystem { .. } => copy_up().or_else(links),
             Source::Cgroup { .. } => data().or_else(copy_up).or_else(links),

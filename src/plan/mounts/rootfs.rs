@@ -23,6 +23,9 @@ pub struct Rootfs {
     pub recursive: bool,
     /// Change the root with `pivot_root(2)`; else by moving the mount and `chroot(2)`.
     pub pivot: bool,
+    /// The mount namespace is the caller's: nothing is mounted, and the root is changed with `chroot(2)` alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
 }
 
 fn is_zero(attributes: &u64) -> bool {
@@ -38,6 +41,7 @@ impl Default for Rootfs {
             propagation: Propagation::Slave,
             recursive: true,
             pivot: true,
+            in_place: false,
         }
     }
 }
@@ -69,5 +73,6 @@ pub(in crate::plan) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
         propagation,
         recursive,
         pivot: !input.options.no_pivot,
+        in_place: false,
     })
 }

@@ -1,6 +1,7 @@
 //! What single fields come to, where that is more than a copy.
 
 use super::*;
+use crate::plan::hooks::Point;
 use crate::plan::mounts::{Propagation, Source};
 use crate::plan::namespaces::NamespaceKind;
 
@@ -233,4 +234,68 @@ fn a_host_name_may_come_as_a_parameter() {
     let plan = planned(&config, Level::Oci, &root(v2(), 7));
     assert_eq!((plan.hostname.as_deref(), plan.domainname.as_deref()), (Some("web"), Some("x")));
     assert!(plan.sysctl.is_empty(), "it is set once");
+}
+
+#[test]
+fn relative_paths_to_hide_start_at_the_root_and_are_told() {
+    let config = with(good(), "/linux/readonlyPaths", json!(["proc/bus", "/proc/fs"]));
+    let plan = planned(&config, Level::Oci, &root(v2(), 7));
+    assert_eq!(plan.readonly_paths, ["/proc/bus", "/proc/fs"]);
+    assert!(changed(&plan, "linux.readonlyPaths") && !changed(&plan, "linux.maskedPaths"));
+}
+
+#[test]
+fn a_start_container_hook_without_an_environment_has_the_containers() {
+    let hooks = json!([{ "path": "/bin/a" }, { "path": "/bin/b", "env": [] }]);
+    let config =
+        with(with(good(), "/process/env", json!(["A=1"])), "/hooks", json!({ "startContainer": hooks }));
+    let plan =
+        planned(&with(config, "/hooks/poststop", json!([{ "path": "/bin/c" }])), Level::Oci, &root(v2(), 7));
+    let environments = |point| plan.hooks.at(point).iter().map(|hook| hook.env.clone()).collect::<Vec<_>>();
+    assert_eq!(environments(Point::StartContainer), [Some(vec!["A=1".to_owned()]), Some(vec![])]);
+    assert_eq!(environments(Point::Poststop), [None]);
+}
+
+#[test]
+fn a_device_is_named_by_the_last_part_of_its_path() {
+    let device = json!([{ "path": "/dev//net/tun/", "type": "c", "major": 10, "minor": 200 }]);
+    let plan = planned(&with(good(), "/linux/devices", device), Level::Oci, &root(v2(), 7));
+    assert_eq!(plan.devices.last().map(|device| device.path.as_str()), Some("/dev/net/tun"));
+}
+
+#[test]
+fn a_value_for_a_filesystem_has_no_effect_on_a_bind_mount() {
+    let bind =
+        json!([{ "destination": "/a", "type": "bind", "source": "/b", "options": ["rbind", "mode=1777"] }]);
+    assert!(changed(
+        &planned(&with(good(), "/mounts", bind), Level::Oci, &root(v2(), 7)),
+        "mounts[0].options"
+    ));
+}
+
+#[test]
+fn the_last_value_of_a_variable_counts() {
+    let config = with(good(), "/process/env", json!(["A=1", "B=2", "A=3", "A"]));
+    assert_eq!(planned(&config, Level::Oci, &root(v2(), 7)).workload.env, ["B=2", "A"]);
+}
+
+#[test]
+fn a_container_needs_a_program_only_to_be_started() {
+    let plan = planned(&without(good(), "/process"), Level::Baseline, &root(v2(), 7));
+    assert!(plan.workload.args.is_empty() && plan.workload.no_new_privs && plan.workload.landlock.is_some());
+}
+
+#[test]
+fn without_a_mount_namespace_nothing_is_mounted_and_nothing_was_to_be_hidden() {
+    let proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
+    let config = with(with(good(), "/linux/namespaces", json!([])), "/mounts", proc);
+    let letter = planned(&config, Level::Oci, &root(v2(), 7));
+    assert!(letter.rootfs.in_place && letter.mounts.is_empty() && letter.devices.is_empty());
+    assert!(changed(&letter, "mounts") && !changed(&letter, "root.readonly"));
+    let hiding = with(config.clone(), "/linux/maskedPaths", json!(["/proc/kcore"]));
+    let error = plan(&hiding.to_string(), Level::Oci, &root(v2(), 7)).expect_err("masks the host's /proc");
+    assert_eq!(error.at.as_deref(), Some("linux.maskedPaths"));
+    let baseline = planned(&config, Level::Baseline, &root(v2(), 7));
+    assert!(!baseline.rootfs.in_place && baseline.namespaces.is_new(NamespaceKind::Mount));
+    assert!(changed(&baseline, "linux.namespaces"));
 }
