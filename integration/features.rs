@@ -71,7 +71,7 @@ fn mount_with(option: &str, source: &str) -> Vec<Value> {
     let ids = json!([{ "containerID": 0, "hostID": 0, "size": 10 }]);
     match option {
         "bind" | "rbind" => vec![bind(&[option])],
-        "src-nofollow" => vec![bind(&["bind", option])],
+        "src-nofollow" | "copy-symlink" | "dest-nofollow" => vec![bind(&["bind", option])],
         "remount" => vec![bind(&["bind"]), bind(&["bind", option, "ro"])],
         "idmap" | "ridmap" => {
             let mut mount = bind(&["bind", option]);
@@ -102,8 +102,8 @@ fn shown(option: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "nosymfollow" => (&["nosymfollow"], &[]),
         "noatime" => (&["noatime"], &["relatime"]),
         "nodiratime" => (&["nodiratime"], &[]),
-        "strictatime" | "norelatime" => (&[], &["relatime", "noatime"]),
-        "atime" | "relatime" | "nostrictatime" => (&["relatime"], &["noatime"]),
+        "strictatime" => (&[], &["relatime", "noatime"]),
+        "atime" | "relatime" | "norelatime" | "nostrictatime" => (&["relatime"], &["noatime"]),
         "suid" => (&[], &["nosuid"]),
         "dev" => (&[], &["nodev"]),
         "exec" => (&[], &["noexec"]),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::state::Record;
+use super::record::Record;
 use crate::enforce::hook::{Batch, Surroundings};
 use crate::error::{Error, Result};
 use crate::plan::hooks::{Point, State};

@@ -14,7 +14,7 @@ use crate::plan::namespaces::{IdMapping, NamespaceKind};
 /// When the kernel refuses the namespace or the mappings.
 pub fn user_namespace(uid_mappings: &[IdMapping], gid_mappings: &[IdMapping]) -> Result<OwnedFd> {
     let what = || "cannot make a user namespace for an idmapped mount".to_owned();
-    let holder = crate::sys::clone::holder(NamespaceKind::User.flag()).context(what)?;
+    let holder = crate::sys::branch::holder(NamespaceKind::User.flag()).context(what)?;
     let write = |file: &str, mappings| {
         std::fs::write(format!("/proc/{}/{file}", holder.pid), IdMapping::table(mappings)).context(what)
     };

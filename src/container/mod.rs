@@ -27,6 +27,7 @@ mod pidfd_socket;
 pub mod pidfile;
 mod place;
 pub mod process;
+pub mod record;
 pub mod start;
 mod start_socket;
 pub mod state;

@@ -1,6 +1,6 @@
 //! `pause` and `resume`: the freezer of the container's cgroup.
 
-use super::state::Record;
+use super::record::Record;
 use super::status::{Found, Status};
 use crate::cgroup::{self, Dirs};
 use crate::error::{Error, Kind, Result};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::state::Record;
+use super::record::Record;
 use crate::cgroup::systemd::{Started, Systemd};
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::order::Role;

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::state::ProcessId;
+use super::record::ProcessId;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::Syscall;
 

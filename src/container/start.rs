@@ -1,7 +1,8 @@
 //! `start`: the program of a created container runs.
 
 use super::confirm::PENDING;
-use super::state::{Record, StateDir};
+use super::record::Record;
+use super::state::StateDir;
 use super::status::{Found, Status};
 use super::{hooks, start_socket};
 use crate::enforce::order::Report;

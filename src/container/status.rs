@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::process::Process;
-use super::state::{Lock, Record, StateDir};
+use super::record::Record;
+use super::state::{Lock, StateDir};
 use crate::cgroup;
 use crate::enforce::receipt::Receipt;
 use crate::error::{Error, Kind, Result};

@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
 use crate::plan::hooks::{Hook, State};
 use crate::sys::process::Program;
-use crate::sys::{Syscall, clone, process};
+use crate::sys::{Syscall, branch, process};
 
 /// As much of a failed hook's words as an error repeats.
 const WORDS: usize = 2048;
@@ -77,7 +77,7 @@ fn attempt(hook: &Hook, state: &[u8], surroundings: &Surroundings<'_>) -> Result
     let mut input = anonymous("hook-state").context(what)?;
     input.write_all(state).and_then(|()| input.rewind()).context(what)?;
     let mut output = anonymous("hook-output").context(what)?;
-    let Some(child) = clone::branch().context(what)? else {
+    let Some(child) = branch::branch().context(what)? else {
         become_hook(hook, &input, &mut output, surroundings);
     };
     let ended = wait(&child.pidfd, hook.timeout).context(what)?;
@@ -136,7 +136,7 @@ fn become_hook(hook: &Hook, input: &File, output: &mut File, surroundings: &Surr
     };
     // Whoever waits reads it there.
     writeln!(output, "{error}").unwrap_or_default();
-    clone::end(127)
+    branch::end(127)
 }
 
 fn prepare(input: BorrowedFd<'_>, output: BorrowedFd<'_>, surroundings: &Surroundings<'_>) -> Result<()> {

@@ -36,15 +36,15 @@ impl Root {
         self.resolve(path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
     }
 
-    /// Opens what the last name of a path is, be it a link; an empty file is made where nothing is.
+    /// Opens what the last name of a path is, be it a link; an empty file or directory is made where nothing is.
     ///
     /// # Errors
     /// As [`Root::make_dir`], of its parent.
-    pub fn make_unfollowed(&self, path: &str) -> Result<OwnedFd> {
+    pub fn make_unfollowed(&self, path: &str, directory: bool) -> Result<OwnedFd> {
         let what = || format!("cannot make {path} in the root filesystem");
         let (parent, name) = split(path);
         let parent = self.make_dir(parent)?;
-        match make_name(&parent, name, false) {
+        match make_name(&parent, name, directory) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno).call(|| format!("create({name:?})")).context(what),
         }

@@ -57,18 +57,18 @@ const CLONE_INTO_CGROUP: u64 = 1 << 33;
 /// `struct clone_args`, version 2 (Linux 5.7).
 #[repr(C)]
 #[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
+pub(super) struct CloneArgs {
+    pub flags: u64,
+    pub pidfd: u64,
+    pub child_tid: u64,
+    pub parent_tid: u64,
+    pub exit_signal: u64,
+    pub stack: u64,
+    pub stack_size: u64,
+    pub tls: u64,
+    pub set_tid: u64,
+    pub set_tid_size: u64,
+    pub cgroup: u64,
 }
 
 /// Everything the gap needs, laid out before the clone.
@@ -177,85 +177,6 @@ pub fn clone(child: &Child<'_>) -> Result<Cloned, CallError> {
     // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Cloned { pid: pid as i32, pidfd })
-}
-
-/// Clones the calling process, which must have one thread, as a child of its own parent: what only children
-/// of a process enter, a pid namespace that it has joined, is entered so. The original gets the clone's pid,
-/// the clone nothing.
-///
-/// # Errors
-/// `clone3(2)`'s.
-pub fn successor() -> Result<Option<i32>, CallError> {
-    let args = CloneArgs { flags: libc::CLONE_PARENT as u64, ..CloneArgs::default() };
-    // SAFETY: no CLONE_VM and no new stack: both go on in their own copy, and no other thread of this program
-    // could hold a lock in it.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    let pid = check(pid).call(|| "clone3(CLONE_PARENT)".to_owned())?;
-    Ok((pid != 0).then_some(pid as i32))
-}
-
-/// Clones the calling process, which must have one thread. The original gets the child, the child nothing; it ends
-/// in `execve` or [`end`], never by returning to what its parent was about.
-///
-/// # Errors
-/// `clone3(2)`'s: EAGAIN (pids limit).
-pub fn branch() -> Result<Option<Cloned>, CallError> {
-    let mut pidfd: c_int = -1;
-    let args = CloneArgs {
-        flags: libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
-    // SAFETY: as in `successor`.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    let pid = check(pid).call(|| "clone3(CLONE_PIDFD)".to_owned())?;
-    if pid == 0 {
-        return Ok(None);
-    }
-    // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Some(Cloned { pid: pid as i32, pidfd }))
-}
-
-/// Ends a clone, without running what its parent would at its own end.
-pub fn end(code: i32) -> ! {
-    exit(code)
-}
-
-/// Makes a child that does nothing but hold new namespaces until it is killed, or its parent dies.
-///
-/// # Errors
-/// `clone3(2)`'s.
-pub fn holder(new_namespaces: u64) -> Result<Cloned, CallError> {
-    let mut pidfd: c_int = -1;
-    let args = CloneArgs {
-        flags: new_namespaces | libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
-    let parent = std::process::id() as c_long;
-    // SAFETY: as in `clone`; the child makes only system calls, and ends in one that it makes over and over.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    if pid == 0 {
-        hold(parent);
-    }
-    let pid = check(pid).call(|| format!("clone3(flags {:#x})", args.flags))?;
-    // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Cloned { pid: pid as i32, pidfd })
-}
-
-/// A parent that dies before the signal is asked for is nobody's parent by then.
-fn hold(parent: c_long) -> ! {
-    raw(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as c_long, libc::SIGKILL as c_long, 0, 0, 0]);
-    if raw(libc::SYS_getppid, [0; 5]) != parent {
-        exit(1);
-    }
-    loop {
-        raw(libc::SYS_ppoll, [0; 5]);
-    }
 }
 
 impl Gap {
@@ -390,7 +311,7 @@ impl Gap {
     }
 }
 
-fn raw(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> c_long {
+pub(super) fn raw(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> c_long {
     // SAFETY: the gap's callers pass descriptors by value and pointers into `Gap`, which outlives the child's
     // last call because the child never returns from `Gap::run`.
     unsafe { libc::syscall(number, a, b, c, d, e, 0) }
@@ -400,7 +321,7 @@ fn errno() -> c_int {
     Errno::from_io_error(&std::io::Error::last_os_error()).map_or(libc::EIO, Errno::raw_os_error)
 }
 
-fn exit(code: c_int) -> ! {
+pub(super) fn exit(code: c_int) -> ! {
     // SAFETY: ends the process without running handlers that belong to the parent.
     unsafe { libc::_exit(code) }
 }

@@ -5,6 +5,7 @@
 
 pub mod alloc;
 pub mod bpf;
+pub mod branch;
 pub mod clone;
 pub mod error;
 pub mod gate;

@@ -19,7 +19,8 @@ use self::bus::{Bus, Failure};
 use self::wire::{Call, Kind, Message, Writer};
 use crate::error::{Context, Error, Kind as ErrorKind, Result};
 use crate::plan::cgroup::{Manager, Property, Scope, Unit, Value};
-use crate::sys::clone::{Cloned, holder};
+use crate::sys::branch::holder;
+use crate::sys::clone::Cloned;
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";

@@ -41,7 +41,7 @@ pub fn join(namespaces: u32, init: &mut Init) -> Result<Joined> {
     if u64::from(namespaces) & NamespaceKind::Pid.flag() == 0 {
         return Ok(Joined::Inside);
     }
-    let pid = crate::sys::clone::successor().context(what)?;
+    let pid = crate::sys::branch::successor().context(what)?;
     Ok(pid.map_or(Joined::Clone, Joined::Successor))
 }
 

@@ -262,7 +262,7 @@ fn target(root: &Root, mount: &Mount, directory: bool) -> Result<OwnedFd> {
     let pseudo =
         matches!(&mount.source, Source::Filesystem { fstype, .. } if fstype == "proc" || fstype == "sysfs");
     if mount.on_link {
-        return root.make_unfollowed(path);
+        return root.make_unfollowed(path, directory);
     }
     let made = if directory { root.make_dir(path) } else { root.make_file(path) };
     if !pseudo && path != "/dev" {

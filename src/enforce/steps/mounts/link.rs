@@ -14,7 +14,7 @@ pub(super) fn make(root: &Root, path: &str, target: &str) -> Result<()> {
     let parent = root.make_dir(parent)?;
     match symlinkat(target, &parent, name) {
         Err(Errno::EXIST) => {
-            let there = root.make_unfollowed(path)?;
+            let there = root.make_unfollowed(path, false)?;
             if link_target(&there).as_deref() == Some(target) {
                 return Ok(());
             }
