@@ -76,7 +76,8 @@ pub struct Mount {
 impl Mount {
     /// Whether nothing can be written through the mount.
     pub fn is_readonly(&self) -> bool {
-        (self.set | self.set_recursive) & options::RDONLY != 0
+        // What reaches the mounts below comes second, and may take back what the mount itself has.
+        (self.set & !self.clear_recursive | self.set_recursive) & options::RDONLY != 0
     }
 }
 
