@@ -12,7 +12,7 @@ if [ ! -s "$archive" ]; then
   command -v mmdebstrap >/dev/null || apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null
   mkdir -p "$(dirname "$archive")"
   # The mirror that this machine uses already.
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Component: main' | head -n 1)
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Component: main' | sed -n 1p)
   mmdebstrap --quiet --format=tar --variant=minbase --include=python3-minimal "$suite" "$archive.part" $mirror
   mv "$archive.part" "$archive"
 fi

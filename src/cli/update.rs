@@ -10,6 +10,7 @@ use crate::container::status::find;
 use crate::container::update::update;
 use crate::error::{Error, Kind, Result};
 use crate::oci;
+use crate::plan::intel_rdt::Shares;
 
 /// Change the limits of a container
 #[derive(Debug, Args)]
@@ -90,7 +91,6 @@ struct Rdt {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
-    refuse_rdt(&arguments.rdt)?;
     let flags = arguments.limits.as_resources();
     let resources = match &arguments.resources {
         Some(_) if flags.as_object().is_some_and(|all| !all.is_empty()) => {
@@ -102,22 +102,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         None => oci::Resources { pids_limit: arguments.limits.pids_limit, ..oci::resources(flags)? },
     };
     let found = find(&global.root(), &arguments.id, Lock::Exclusive)?;
-    for change in update(&found, &resources)? {
+    for change in update(&found, &resources, &arguments.rdt.shares())? {
         global.log().notice(&format!("{}: {}", change.at, change.what));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn refuse_rdt(rdt: &Rdt) -> Result<()> {
-    let flags = [("--l3-cache-schema", &rdt.l3_cache_schema), ("--mem-bw-schema", &rdt.mem_bw_schema)];
-    match flags.into_iter().find(|(_, given)| given.is_some()) {
-        None => Ok(()),
-        Some((flag, _)) => Err(Error::new(
-            Kind::Unsupported,
-            format!("{flag} is for a container with linux.intelRdt"),
-            "this one has none",
-        )
-        .fix("leave the flag out")),
+impl Rdt {
+    fn shares(&self) -> Shares {
+        Shares { l3_cache: self.l3_cache_schema.clone(), memory_bandwidth: self.mem_bw_schema.clone() }
     }
 }
 

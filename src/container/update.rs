@@ -4,10 +4,13 @@ use super::confirm;
 use super::status::{Found, Status};
 use crate::cgroup::systemd::Systemd;
 use crate::cgroup::{self, Dirs};
+use crate::enforce::receipt::{Receipt, State};
 use crate::error::{Error, Kind, Result};
 use crate::oci::Resources;
 use crate::plan::cgroup::{Layout, Setting, Unit, unit_properties};
+use crate::plan::intel_rdt::{Schema, Shares};
 use crate::plan::{Change, Plan};
+use crate::resctrl::Resctrl;
 
 /// Changes the limits of a container that was found and locked: those that are given, and no others. All of them
 /// are in force afterwards, in the stored plan and in the receipt, or none is. Returns what has no effect, or
@@ -16,7 +19,7 @@ use crate::plan::{Change, Plan};
 /// # Errors
 /// `WrongState` for a container without a process, `Unsupported` for one without a cgroup or a limit that this
 /// host does not have; else why the kernel refuses.
-pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
+pub fn update(found: &Found, resources: &Resources, shares: &Shares) -> Result<Vec<Change>> {
     let what = format!("cannot update container {}", found.dir.id());
     if !matches!(found.status, Status::Created | Status::Running | Status::Paused) {
         let why = format!("container not running: it is {}", found.status);
@@ -27,17 +30,20 @@ pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
         let why = "it has no cgroup of its own, because its owner could make none";
         return Err(Error::new(Kind::Unsupported, what, why));
     }
-    let layout = cgroup::detect()?;
-    let update = plan.cgroup.update(&resources.typed, resources.pids_limit, &layout).map_err(|errors| {
+    let together = |errors: Vec<Error>| {
         let errors = errors.into_iter().map(Error::of_another_file).collect();
         Error::all(&what, errors).unwrap_or_else(|| Error::new(Kind::Failed, &what, ""))
-    })?;
+    };
+    let schemata = shares.lines().map_err(together)?;
+    let layout = cgroup::detect()?;
+    let update = plan.cgroup.update(&resources.typed, resources.pids_limit, &layout).map_err(together)?;
     let dirs = Dirs::open(&found.record.cgroup, &layout)?;
     let before = cgroup::update(&dirs, &update.writes, &layout).map_err(Error::of_another_file)?;
     if let Some(unit) = &found.record.unit {
         tell_systemd(unit, &dirs, &update.writes, &layout)
             .map_err(|error| take_back(error, &dirs, &before))?;
     }
+    let rdt = divide(found, &mut plan, schemata).map_err(|error| take_back(error, &dirs, &before))?;
     plan.cgroup = update.cgroup;
     let unknown = resources.unknown.iter().map(|field| Change {
         at: field.clone(),
@@ -48,7 +54,7 @@ pub fn update(found: &Found, resources: &Resources) -> Result<Vec<Change>> {
     let notes: Vec<Change> = unknown.chain(notes).collect();
     let new = notes.iter().filter(|note| !plan.changes.contains(note)).cloned().collect::<Vec<_>>();
     plan.changes.extend(new);
-    store(found, &plan, &dirs).map_err(|error| take_back(error, &dirs, &before))?;
+    store(found, &plan, &dirs, rdt).map_err(|error| take_back(error, &dirs, &before))?;
     Ok(notes)
 }
 
@@ -57,6 +63,21 @@ fn take_back(error: Error, dirs: &Dirs, before: &[Setting]) -> Error {
         Ok(()) => error,
         Err(second) => error.and_then(second),
     }
+}
+
+/// Gives the container's resctrl group other shares; what the kernel says of it then.
+fn divide(found: &Found, plan: &mut Plan, schemata: Vec<Schema>) -> Result<Option<String>> {
+    let (Some(first), pid) = (schemata.first(), found.record.process.map_or(0, |process| process.pid)) else {
+        return Ok(None);
+    };
+    let Some(group) = &mut plan.intel_rdt else {
+        let what = format!("{} is for a container with linux.intelRdt", first.at);
+        return Err(Error::new(Kind::Unsupported, what, "this one has none").fix("leave the flag out"));
+    };
+    let resctrl = Resctrl::find()?;
+    resctrl.change(group, &schemata).map_err(Error::of_another_file)?;
+    group.give(schemata);
+    resctrl.confirm(group, pid).map(Some)
 }
 
 /// What systemd is not told it takes back when it is reloaded; and what it writes may be rounded, so the exact
@@ -71,9 +92,12 @@ fn tell_systemd(unit: &Unit, dirs: &Dirs, writes: &[Setting], layout: &Layout) -
 }
 
 /// Only what the kernel says is in the receipt, of the limits that were there before as well.
-fn store(found: &Found, plan: &Plan, dirs: &Dirs) -> Result<()> {
-    let mut receipt = found.dir.fetch("receipt.json")?;
+fn store(found: &Found, plan: &Plan, dirs: &Dirs, rdt: Option<String>) -> Result<()> {
+    let mut receipt: Receipt = found.dir.fetch("receipt.json")?;
     confirm::limits(plan, dirs, &mut receipt);
+    if let Some(confirmed) = rdt {
+        receipt.replace("intelRdt", State::Enforced, confirmed);
+    }
     found.dir.replace("plan.json", plan)?;
     found.dir.replace("receipt.json", &receipt).map(drop)
 }

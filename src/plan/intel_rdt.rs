@@ -39,6 +39,13 @@ impl IntelRdt {
         self.own || (!self.group.is_empty() && !self.schemata.is_empty())
     }
 
+    /// Takes lines over, in place of those for the same resource.
+    pub fn give(&mut self, lines: Vec<Schema>) {
+        let resource = |schema: &Schema| schema.line.split(':').next().map(str::to_owned);
+        self.schemata.retain(|old| lines.iter().all(|line| resource(line) != resource(old)));
+        self.schemata.extend(lines);
+    }
+
     /// The directory of the monitoring group below the mount.
     pub fn monitor_dir(&self) -> Option<String> {
         let monitor = self.monitor.as_ref()?;
@@ -49,6 +56,34 @@ impl IntelRdt {
     /// The directories that are removed with the container, the inner one first.
     pub fn removed(&self) -> Vec<String> {
         self.monitor_dir().into_iter().chain(self.own.then(|| self.group.clone())).collect()
+    }
+}
+
+/// Other shares for a group that is there (runc's `update --l3-cache-schema` and `--mem-bw-schema`).
+#[derive(Debug, Clone, Default)]
+pub struct Shares {
+    /// A line of `schemata` that starts with `L3`.
+    pub l3_cache: Option<String>,
+    /// One that starts with `MB:`.
+    pub memory_bandwidth: Option<String>,
+}
+
+impl Shares {
+    /// The lines to write, in order.
+    ///
+    /// # Errors
+    /// What the kernel could not take, with the flag that gave it.
+    pub fn lines(&self) -> Result<Vec<Schema>, Vec<Error>> {
+        let given =
+            [(&self.l3_cache, "L3", "--l3-cache-schema"), (&self.memory_bandwidth, "MB:", "--mem-bw-schema")];
+        let (mut lines, mut errors) = (Vec::new(), Vec::new());
+        for (line, prefix, flag) in given {
+            let Some(line) = line else { continue };
+            let schema = Schema { line: line.clone(), must_match: false, at: flag.to_owned() };
+            errors.extend(misread(&schema, prefix));
+            lines.push(schema);
+        }
+        if errors.is_empty() { Ok(lines) } else { Err(errors) }
     }
 }
 
@@ -101,17 +136,20 @@ fn schemata(asked: &LinuxIntelRdt, notes: &mut Notes) -> Vec<Schema> {
     ];
     let mut schemata = Vec::new();
     for (schema, prefix) in fields.into_iter().flatten().chain(lines) {
-        let why = match schema.line.split_once(':') {
-            _ if schema.line.contains('\n') => Some("it has more than one line".to_owned()),
-            _ if !schema.line.starts_with(prefix) => Some(format!("it does not start with {prefix}")),
-            Some((resource, domains)) if !resource.is_empty() && domains.contains('=') => None,
-            _ => Some("it is not such as L3:0=7f0;1=1f".to_owned()),
-        };
-        if let Some(why) = why {
-            let what = format!("{:?} is no line of schemata", schema.line);
-            notes.refusals.push(Error::new(Kind::Invalid, what, why).at(schema.at.clone()));
-        }
+        notes.refusals.extend(misread(&schema, prefix));
         schemata.push(schema);
     }
     schemata
+}
+
+/// Why a line is none that the kernel could take.
+fn misread(schema: &Schema, prefix: &str) -> Option<Error> {
+    let why = match schema.line.split_once(':') {
+        _ if schema.line.contains('\n') => "it has more than one line".to_owned(),
+        _ if !schema.line.starts_with(prefix) => format!("it does not start with {prefix}"),
+        Some((resource, domains)) if !resource.is_empty() && domains.contains('=') => return None,
+        _ => "it is not such as L3:0=7f0;1=1f".to_owned(),
+    };
+    let what = format!("{:?} is no line of schemata", schema.line);
+    Some(Error::new(Kind::Invalid, what, why).at(schema.at.clone()))
 }

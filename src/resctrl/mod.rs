@@ -44,15 +44,36 @@ impl Resctrl {
     /// `Unsupported` for what this host cannot divide, `Exists` for a group that is somebody else's, `Invalid` for one
     /// that is missing or shares otherwise than asked.
     pub fn make(&self, plan: &IntelRdt) -> Result<()> {
-        self.check_resources(plan)?;
+        let monitor = plan.monitor.as_ref().map(|_| ("L3_MON", "linux.intelRdt.enableMonitoring"));
+        self.check_resources(&plan.schemata, monitor)?;
         let made = self.make_group(plan)?;
         self.write_schemata(plan, made)?;
         self.make_monitor(plan)
     }
 
-    fn check_resources(&self, plan: &IntelRdt) -> Result<()> {
-        let monitor = plan.monitor.as_ref().map(|_| ("L3_MON", "linux.intelRdt.enableMonitoring"));
-        let resources = plan.schemata.iter().map(|schema| (resource(&schema.line), schema.at.as_str()));
+    /// Gives a group that is there other shares: all of them, or none.
+    ///
+    /// # Errors
+    /// `Unsupported` for what this host cannot divide, else why the kernel refuses.
+    pub fn change(&self, plan: &IntelRdt, lines: &[Schema]) -> Result<()> {
+        self.check_resources(lines, None)?;
+        let file = self.root.join(&plan.group).join("schemata");
+        let before = fs::read_to_string(&file).context(|| format!("cannot read {}", file.display()))?;
+        let Err(error) = self.write_lines(&file, lines) else { return Ok(()) };
+        let changed = |line: &&str| lines.iter().any(|schema| resource(&schema.line) == resource(line));
+        let back = before.lines().filter(changed).map(|line| Schema {
+            line: line.trim().to_owned(),
+            must_match: false,
+            at: "linux.intelRdt".to_owned(),
+        });
+        match self.write_lines(&file, &back.collect::<Vec<_>>()) {
+            Ok(()) => Err(error),
+            Err(second) => Err(error.and_then(second)),
+        }
+    }
+
+    fn check_resources(&self, lines: &[Schema], monitor: Option<(&str, &str)>) -> Result<()> {
+        let resources = lines.iter().map(|schema| (resource(&schema.line), schema.at.as_str()));
         for (resource, at) in resources.chain(monitor) {
             if self.root.join("info").join(resource).is_dir() {
                 continue;
@@ -112,8 +133,12 @@ impl Resctrl {
             let found = fs::read_to_string(&file).context(|| format!("cannot read {}", file.display()))?;
             plan.schemata.iter().filter(|schema| schema.must_match).try_for_each(|it| compare(it, &found))?;
         }
-        for Schema { line, at, .. } in &plan.schemata {
-            write(&file, &format!("{line}\n"))
+        self.write_lines(&file, &plan.schemata)
+    }
+
+    fn write_lines(&self, file: &Path, lines: &[Schema]) -> Result<()> {
+        for Schema { line, at, .. } in lines {
+            write(file, &format!("{line}\n"))
                 .map_err(|why| self.failed(format!("cannot set the schema {line:?}"), &why, at))?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! On a directory that looks like the filesystem; what the kernel would do in it, the tests do.
 
 use super::*;
+use crate::plan::intel_rdt::Shares;
 
 struct Fake(Resctrl);
 
@@ -151,4 +152,42 @@ fn a_record_leads_nowhere_else() {
     let dirs = ["..", "", "/tmp", "a/../..", "shared/.", "gone"].map(str::to_owned);
     fake.0.remove(&dirs).unwrap();
     assert!(fake.path("shared").exists());
+}
+
+#[test]
+fn a_group_gets_other_shares_all_or_none() {
+    let fake = Fake::new("change");
+    let plan = IntelRdt { group: "shared".into(), own: false, schemata: Vec::new(), monitor: None };
+    let lines = |shares: Shares| shares.lines().unwrap();
+    let l3 = |line: &str| Shares { l3_cache: Some(line.to_owned()), ..Shares::default() };
+    fake.0.change(&plan, &lines(l3("L3:0=f"))).unwrap();
+    assert!(fake.read("shared/schemata").starts_with("L3:0=f\n"), "{}", fake.read("shared/schemata"));
+    fs::remove_dir(fake.path("info/MB")).unwrap();
+    let both = Shares { memory_bandwidth: Some("MB:0=10".to_owned()), ..l3("L3:0=3") };
+    let before = fake.read("shared/schemata");
+    let error = fake.0.change(&plan, &lines(both)).unwrap_err();
+    assert_eq!((error.kind, error.at.as_deref()), (Kind::Unsupported, Some("--mem-bw-schema")), "{error}");
+    assert_eq!(fake.read("shared/schemata"), before, "one of two was written");
+}
+
+#[test]
+fn shares_that_are_no_lines_are_refused() {
+    let shares = Shares { l3_cache: Some("MB:0=10".into()), memory_bandwidth: Some("MB".into()) };
+    let errors = shares.lines().unwrap_err();
+    let places: Vec<_> = errors.iter().filter_map(|error| error.at.as_deref()).collect();
+    assert_eq!(places, ["--l3-cache-schema", "--mem-bw-schema"]);
+}
+
+#[test]
+fn new_lines_replace_those_for_the_same_resource() {
+    let schema = |line: &str| Schema { line: line.into(), must_match: false, at: String::new() };
+    let mut plan = IntelRdt {
+        group: "g".into(),
+        own: true,
+        schemata: vec![schema("L3:0=f"), schema("MB:0=9")],
+        monitor: None,
+    };
+    plan.give(vec![schema("L3:0=3")]);
+    let lines: Vec<&str> = plan.schemata.iter().map(|schema| schema.line.as_str()).collect();
+    assert_eq!(lines, ["MB:0=9", "L3:0=3"]);
 }
