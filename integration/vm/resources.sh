@@ -5,7 +5,7 @@ below() { echo "/sys/fs/cgroup/$1sandrun-changed"; }
 given() { printf '%s' "$1" >/run/resources.json; sandrun update --resources=- changed </run/resources.json; }
 
 case $LAYOUT in
-v1|hybrid) v1=yes swap='"swap":"134217728"' weight='"cpuWeight":"1024"' ;;
+v1|hybrid|systemd-v1) v1=yes swap='"swap":"134217728"' weight='"cpuWeight":"1024"' ;;
 *) v1= swap='"swap":"33554432"' weight='"cpuWeight":"100"' ;;
 esac
 
