@@ -228,6 +228,25 @@ fn what_a_bind_mount_may_not_it_may_not_afterwards() {
 }
 
 #[test]
+fn a_bind_mount_comes_back_where_a_link_has_led_it() {
+    needs_criu!();
+    let bundle = Bundle::shell(COUNTER);
+    let (volume, rootfs) = (bundle.path().join("volume"), bundle.rootfs());
+    fs::create_dir(&volume).expect("cannot make a volume");
+    fs::write(volume.join("file"), "mine").expect("cannot write a file");
+    fs::create_dir(rootfs.join("real")).expect("cannot make a directory");
+    std::os::unix::fs::symlink("/real", rootfs.join("link")).expect("cannot make a link");
+    let mount =
+        json!({ "destination": "/link/volume", "type": "bind", "source": volume, "options": ["bind", "ro"] });
+    let trial = Trial::start(bundle.mount(mount));
+    let look = "cat /link/volume/file; grep -c ' /real/volume ro' /proc/self/mountinfo";
+    assert_eq!(trial.inside(look), "mine1\n");
+    trial.checkpoint(&[]);
+    trial.restore(&["--detach"]).ok();
+    assert_eq!(trial.inside(look), "mine1\n");
+}
+
+#[test]
 fn hooks_make_its_surroundings_ready_again() {
     needs_criu!();
     let bundle = Bundle::shell(COUNTER);

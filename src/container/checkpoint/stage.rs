@@ -99,9 +99,9 @@ impl Stage {
         let what = || format!("cannot prepare the mount on {}", external.point);
         let tree = match &external.origin {
             Origin::Rootfs(point) => return Ok(format!("{}{point}", plan.rootfs.path)),
-            Origin::Bind(index, below) if !below.is_empty() => {
-                let destination = mount(plan, *index).map(|mount| &mount.destination)?;
-                let place = self.places.iter().find(|(point, _)| point == destination);
+            Origin::Bind(_, below) if !below.is_empty() => {
+                let on = external.point.strip_suffix(below.as_str());
+                let place = self.places.iter().find(|(point, _)| Some(point.as_str()) == on);
                 let (_, place) = place.ok_or("what it lies on is not there").context(what)?;
                 return Ok(format!("{place}{below}"));
             }
