@@ -247,6 +247,22 @@ fn a_bind_mount_comes_back_where_a_link_has_led_it() {
 }
 
 #[test]
+fn a_mount_point_that_the_host_removed_is_made_again() {
+    needs_criu!();
+    let bundle = Bundle::shell(COUNTER);
+    let (outer, inner) = (bundle.path().join("outer"), bundle.path().join("inner"));
+    fs::create_dir(&outer).expect("cannot make a volume");
+    fs::create_dir(&inner).expect("cannot make a volume");
+    fs::write(inner.join("file"), "mine").expect("cannot write a file");
+    let bind = |to: &str, source| json!({ "destination": to, "type": "bind", "source": source, "options": ["bind"] });
+    let trial = Trial::start(bundle.mount(bind("/out", &outer)).mount(bind("/out/a/b", &inner)));
+    trial.checkpoint(&[]);
+    fs::remove_dir_all(outer.join("a")).expect("it was made");
+    trial.restore(&["--detach"]).ok();
+    assert_eq!(trial.inside("cat /out/a/b/file"), "mine");
+}
+
+#[test]
 fn hooks_make_its_surroundings_ready_again() {
     needs_criu!();
     let bundle = Bundle::shell(COUNTER);
