@@ -127,6 +127,9 @@ fn it_goes_on_where_it_was_and_is_confined_as_it_was() {
     let before = trial.count_beyond(3);
     let confined = confinement(trial.pid());
     trial.checkpoint(&[]);
+    let text = fs::read(trial.bundle.path().join("images/descriptors.json")).expect("it was written");
+    let streams: Vec<String> = serde_json::from_slice(&text).expect("a list of names");
+    assert_eq!((streams.len(), streams[0].is_empty()), (3, false), "{streams:?}");
     leaks::assert_none(&trial.runtime, &trial.bundle);
     trial.restore(&["--detach"]).ok();
     assert!(trial.count_beyond(before) > before);

@@ -27,7 +27,9 @@ const ROOTLESS: &str = include_str!("spec/rootless.json.in");
 pub(super) fn run(_: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let text = match arguments.rootless {
         true => rootless(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
-        false if cgroup::detect().is_ok_and(|layout| matches!(layout, Layout::V2 { .. })) => CONFIG.to_owned(),
+        false if cgroup::detect().is_ok_and(|layout| matches!(layout, Layout::V2 { .. })) => {
+            CONFIG.to_owned()
+        }
         false => without_cgroup_namespace(CONFIG),
     };
     write(&arguments.bundle.join("config.json"), &text)?;

@@ -116,6 +116,7 @@ pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<Vec<Error>> {
     let request = if dump.pre_dump { Request::PreDump } else { Request::Dump };
     if !dump.pre_dump {
         image.save(&dirs.images)?;
+        image::save_descriptors(&dirs.images, pid)?;
     }
     let criu = Criu::start(Streams::Null)?;
     criu.ask(request, &message, |notification| hear(&notification, dump))

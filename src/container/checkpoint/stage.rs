@@ -76,13 +76,15 @@ fn make_points(image: &Image, stage: &Stage, root: &Root) -> Result<()> {
         |point: &str| stage.places.iter().find(|(name, _)| name == point).map(|(_, place)| Path::new(place));
     for point in points.iter().filter(|point| **point != "/") {
         let directory = place_of(point).is_none_or(Path::is_dir);
-        let outer = points.iter().filter(|outer| below(point, outer).is_some()).max_by_key(|outer| outer.len());
+        let outer =
+            points.iter().filter(|outer| below(point, outer).is_some()).max_by_key(|outer| outer.len());
         let Some(outer) = outer else {
             make_point(root, point, directory)?;
             continue;
         };
         let is_bind = |external: &External| {
-            external.point == **outer && matches!(&external.origin, Origin::Bind(_, beneath) if beneath.is_empty())
+            external.point == **outer
+                && matches!(&external.origin, Origin::Bind(_, beneath) if beneath.is_empty())
         };
         if let (Some(place), Some(rest)) = (place_of(outer), below(point, outer))
             && image.externals.iter().any(is_bind)
