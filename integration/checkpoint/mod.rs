@@ -127,6 +127,9 @@ fn it_goes_on_where_it_was_and_is_confined_as_it_was() {
     let before = trial.count_beyond(3);
     let confined = confinement(trial.pid());
     trial.checkpoint(&[]);
+    let text = fs::read(trial.bundle.path().join("images/descriptors.json")).expect("it was written");
+    let streams: Vec<String> = serde_json::from_slice(&text).expect("a list of names");
+    assert_eq!((streams.len(), streams[0].is_empty()), (3, false), "{streams:?}");
     leaks::assert_none(&trial.runtime, &trial.bundle);
     trial.restore(&["--detach"]).ok();
     assert!(trial.count_beyond(before) > before);
@@ -225,6 +228,41 @@ fn what_a_bind_mount_may_not_it_may_not_afterwards() {
     trial.checkpoint(&[]);
     trial.restore(&["--detach"]).ok();
     assert_eq!(trial.inside(look), before);
+}
+
+#[test]
+fn a_bind_mount_comes_back_where_a_link_has_led_it() {
+    needs_criu!();
+    let bundle = Bundle::shell(COUNTER);
+    let (volume, rootfs) = (bundle.path().join("volume"), bundle.rootfs());
+    fs::create_dir(&volume).expect("cannot make a volume");
+    fs::write(volume.join("file"), "mine").expect("cannot write a file");
+    fs::create_dir(rootfs.join("real")).expect("cannot make a directory");
+    std::os::unix::fs::symlink("/real", rootfs.join("link")).expect("cannot make a link");
+    let mount =
+        json!({ "destination": "/link/volume", "type": "bind", "source": volume, "options": ["bind", "ro"] });
+    let trial = Trial::start(bundle.mount(mount));
+    let look = "cat /link/volume/file; grep -c ' /real/volume ro' /proc/self/mountinfo";
+    assert_eq!(trial.inside(look), "mine1\n");
+    trial.checkpoint(&[]);
+    trial.restore(&["--detach"]).ok();
+    assert_eq!(trial.inside(look), "mine1\n");
+}
+
+#[test]
+fn a_mount_point_that_the_host_removed_is_made_again() {
+    needs_criu!();
+    let bundle = Bundle::shell(COUNTER);
+    let (outer, inner) = (bundle.path().join("outer"), bundle.path().join("inner"));
+    fs::create_dir(&outer).expect("cannot make a volume");
+    fs::create_dir(&inner).expect("cannot make a volume");
+    fs::write(inner.join("file"), "mine").expect("cannot write a file");
+    let bind = |to: &str, source| json!({ "destination": to, "type": "bind", "source": source, "options": ["bind"] });
+    let trial = Trial::start(bundle.mount(bind("/out", &outer)).mount(bind("/out/a/b", &inner)));
+    trial.checkpoint(&[]);
+    fs::remove_dir_all(outer.join("a")).expect("it was made");
+    trial.restore(&["--detach"]).ok();
+    assert_eq!(trial.inside("cat /out/a/b/file"), "mine");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
+use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use super::dirs::{Dir, Dirs, Place, places};
 use super::{failure, files};
 use crate::error::{Error, Kind, Result};
 use crate::plan::cgroup::{Cgroup, Layout, Version};
-use crate::sys::CallError;
+use crate::sys::{CallError, Syscall};
 
 /// What statistics are read from. Where a cgroup above already has them, the container gets them too.
 const COUNTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -17,13 +18,13 @@ const COUNTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 /// Makes the cgroup of a plan: its directory in each hierarchy, with missing parents; on v2 the controllers
 /// its settings need are switched on from the root down, and no others at the root.
 ///
-/// An empty directory left from an earlier container is made anew, so that nothing of its settings survives.
-/// Where systemd has started the scope of the plan, its directories are there and have a process; they stay, and
+/// An empty directory that is there stays as it is: whoever made it may have limited it, and what the plan does not
+/// name is to hold. Where systemd has started the scope of the plan, its directories are there and have a process;
 /// what systemd has no hierarchy or controller for is made as without it.
 ///
 /// # Errors
-/// `Exists` if a process or another cgroup is in it, `Unsupported` without permission, `Failed` if the kernel
-/// refuses a directory or a controller. What was made until then is removed again.
+/// `Exists` if a process or another cgroup is in it, or it is frozen; `Unsupported` without permission; `Failed` if
+/// the kernel refuses a directory or a controller. What was made until then is removed again.
 pub fn create(cgroup: &Cgroup, layout: &Layout) -> Result<Dirs> {
     let mut dirs = Dirs { path: cgroup.path.clone(), all: Vec::new(), created: Vec::new() };
     match places(layout).try_for_each(|place| create_in(&place, cgroup, &mut dirs)) {
@@ -58,15 +59,14 @@ fn create_in(place: &Place<'_>, cgroup: &Cgroup, dirs: &mut Dirs) -> Result<()> 
             enable(&dir, &at, &needed, depth > 0 && cgroup.scope.is_none())?;
         }
         at = format!("{at}/{}", name.to_string_lossy());
-        let made = if depth == parents.len() {
-            make_leaf(&dir, name, &at, cgroup.scope.is_some())?
-        } else {
-            make_parent(&dir, name).map_err(|error| cannot(&error))?
-        };
+        let made = make(&dir, name).map_err(|error| cannot(&error))?;
         if made {
             dirs.created.push(at.clone());
         }
         let next = files::open_dir(&dir, name).map_err(|error| cannot(&error))?;
+        if !made && depth == parents.len() && cgroup.scope.is_none() {
+            refuse_taken(&next, &at)?;
+        }
         if place.controllers.iter().any(|name| name == "cpuset") && place.version == Version::V1 {
             inherit_cpuset(&dir, &next).map_err(|error| cannot(&error))?;
         }
@@ -82,7 +82,7 @@ fn create_in(place: &Place<'_>, cgroup: &Cgroup, dirs: &mut Dirs) -> Result<()> 
 }
 
 /// Whether the directory was missing.
-fn make_parent(dir: &OwnedFd, name: &CStr) -> Result<bool, CallError> {
+fn make(dir: &OwnedFd, name: &CStr) -> Result<bool, CallError> {
     match files::make_dir(dir, name) {
         Ok(()) => Ok(true),
         Err(error) if error.errno == Errno::EXIST => Ok(false),
@@ -90,26 +90,34 @@ fn make_parent(dir: &OwnedFd, name: &CStr) -> Result<bool, CallError> {
     }
 }
 
-/// Whether the directory was made, and is not the one that a scope began with.
-fn make_leaf(dir: &OwnedFd, name: &CStr, at: &str, in_scope: bool) -> Result<bool> {
-    let cannot = |error: &CallError| failure(format!("cannot make the cgroup {at}"), error);
-    match files::make_dir(dir, name) {
-        Err(error) if error.errno == Errno::EXIST => {}
-        made => return made.map(|()| true).map_err(|error| cannot(&error)),
+/// A container has its cgroup for itself, and its first process must be able to run there.
+fn refuse_taken(dir: &OwnedFd, at: &str) -> Result<()> {
+    let what = format!("cannot make the cgroup {at}");
+    let why = match taken(dir) {
+        Ok(None) => return Ok(()),
+        Ok(Some(why)) => why,
+        Err(error) => return Err(failure(what, &error)),
+    };
+    Err(Error::new(Kind::Exists, what, why)
+        .at("linux.cgroupsPath")
+        .fix("delete the container that uses it, or give this one another path"))
+}
+
+fn taken(dir: &OwnedFd) -> Result<Option<&'static str>, CallError> {
+    // A directory has a link for itself, one in its parent, and one in each directory beneath it.
+    let links = fstat(dir).call(|| "fstat(cgroup)".to_owned())?.st_nlink;
+    if links > 2 || !files::read(dir, "cgroup.procs")?.is_empty() {
+        return Ok(Some("it exists and has processes or cgroups in it"));
     }
-    match files::remove_dir(dir, name) {
-        Ok(()) => {}
-        Err(error) if error.errno == Errno::NOENT => {}
-        Err(error) if matches!(error.errno, Errno::BUSY | Errno::NOTEMPTY) && in_scope => return Ok(false),
-        Err(error) if matches!(error.errno, Errno::BUSY | Errno::NOTEMPTY) => {
-            let why = "it exists and has processes or cgroups in it";
-            return Err(Error::new(Kind::Exists, format!("cannot make the cgroup {at}"), why)
-                .at("linux.cgroupsPath")
-                .fix("delete the container that uses it, or give this one another path"));
+    for (file, thawed) in [("cgroup.freeze", "0"), ("freezer.state", "THAWED")] {
+        match files::read(dir, file) {
+            Ok(state) if state.trim() == thawed => {}
+            Ok(_) => return Ok(Some("it exists and is frozen")),
+            Err(error) if error.errno == Errno::NOENT => {}
+            Err(error) => return Err(error),
         }
-        Err(error) => return Err(cannot(&error)),
     }
-    files::make_dir(dir, name).map(|()| true).map_err(|error| cannot(&error))
+    Ok(None)
 }
 
 /// A v1 cpuset starts with no CPU and no memory node, and lets no process in: it gets those of its parent.

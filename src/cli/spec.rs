@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Global;
+use crate::cgroup;
 use crate::error::{Context, Error, Kind, Result};
+use crate::plan::cgroup::Layout;
 
 /// Write a config.json to start from into a bundle
 #[derive(Debug, Args)]
@@ -25,10 +27,18 @@ const ROOTLESS: &str = include_str!("spec/rootless.json.in");
 pub(super) fn run(_: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let text = match arguments.rootless {
         true => rootless(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
-        false => CONFIG.to_owned(),
+        false if cgroup::detect().is_ok_and(|layout| matches!(layout, Layout::V2 { .. })) => {
+            CONFIG.to_owned()
+        }
+        false => without_cgroup_namespace(CONFIG),
     };
     write(&arguments.bundle.join("config.json"), &text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// As runc writes it on cgroup v1, for callers that add the namespace themselves: no kind may be listed twice.
+fn without_cgroup_namespace(text: &str) -> String {
+    text.replace(",\n\t\t\t{\n\t\t\t\t\"type\": \"cgroup\"\n\t\t\t}", "")
 }
 
 fn rootless(uid: u32, gid: u32) -> String {

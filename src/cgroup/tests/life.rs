@@ -4,8 +4,8 @@ use super::limits::pids_setting;
 use super::*;
 
 #[test]
-fn a_cgroup_in_use_is_not_taken_and_an_empty_one_is_made_anew() {
-    if skipped("a_cgroup_in_use_is_not_taken_and_an_empty_one_is_made_anew") {
+fn a_cgroup_in_use_is_not_taken_and_an_empty_one_keeps_its_limits() {
+    if skipped("a_cgroup_in_use_is_not_taken_and_an_empty_one_keeps_its_limits") {
         return;
     }
     let fixture = Fixture::new("exists", serde_json::json!({ "pids": { "limit": 7 } }));
@@ -19,10 +19,22 @@ fn a_cgroup_in_use_is_not_taken_and_an_empty_one_is_made_anew() {
 
     kill_all(&fixture.dirs).expect("killed");
     reap(shell);
-    let again = create(&fixture.cgroup, &fixture.layout).expect("made anew");
-    assert_eq!(again.created(), fixture.places());
+    let again = create(&fixture.cgroup, &fixture.layout).expect("empty");
+    assert!(again.created().is_empty(), "{:?}", again.created());
     let limit = verify(&again, std::slice::from_ref(pids_setting(&fixture.cgroup)));
-    assert_eq!(limit[0].actual.as_deref(), Some("max"));
+    assert_eq!(limit[0].actual.as_deref(), Some("7"));
+}
+
+#[test]
+fn a_frozen_cgroup_is_refused() {
+    if skipped("a_frozen_cgroup_is_refused") {
+        return;
+    }
+    let fixture = Fixture::new("frozen", serde_json::json!({}));
+    freeze(&fixture.dirs).expect("frozen");
+    let refused = create(&fixture.cgroup, &fixture.layout).map(|_| ());
+    thaw(&fixture.dirs).expect("thawed");
+    assert!(refused.expect_err("frozen").to_string().contains("is frozen"));
 }
 
 #[test]

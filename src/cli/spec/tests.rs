@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{CONFIG, rootless, write};
+use super::{CONFIG, rootless, without_cgroup_namespace, write};
 use crate::cli::tests::plan;
 use crate::error::Kind;
 use crate::level::Level;
@@ -12,7 +12,8 @@ fn parse(text: &str) -> Value {
 
 #[test]
 fn every_level_can_run_it_and_knows_every_field() {
-    for (text, euid) in [(CONFIG.to_owned(), 0), (rootless(1000, 1001), 1000)] {
+    let texts = [(CONFIG.to_owned(), 0), (without_cgroup_namespace(CONFIG), 0), (rootless(1000, 1001), 1000)];
+    for (text, euid) in texts {
         assert_eq!(crate::oci::parse(&text).unwrap().unknown, Vec::<String>::new());
         for level in [Level::Oci, Level::Baseline, Level::Strict] {
             let plan = plan(parse(&text), level, euid, false).unwrap();
@@ -21,6 +22,15 @@ fn every_level_can_run_it_and_knows_every_field() {
             assert!(plan.workload.no_new_privs && plan.workload.terminal.is_some() && plan.rootfs.readonly);
         }
     }
+}
+
+#[test]
+fn the_cgroup_namespace_is_left_out_and_nothing_else() {
+    let mut config = parse(CONFIG);
+    let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "cgroup");
+    assert_eq!(parse(&without_cgroup_namespace(CONFIG)), config);
+    assert_ne!(parse(CONFIG), config);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::sys::Syscall;
 
 const NAME: &str = "sandrun.json";
+const DESCRIPTORS: &str = "descriptors.json";
 const VERSION: u32 = 1;
 
 /// The contents of `sandrun.json`.
@@ -49,12 +50,7 @@ impl Image {
     /// # Errors
     /// The failed call.
     pub fn save(&self, dir: &OwnedFd) -> Result<()> {
-        let what = || format!("cannot write {NAME} of the checkpoint");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(dir, NAME, flags, Mode::from_raw_mode(0o600))
-            .call(|| format!("openat({NAME:?})"))
-            .context(what)?;
-        serde_json::to_writer(File::from(file), self).context(what)
+        write(dir, NAME, self)
     }
 
     /// Reads it back.
@@ -80,6 +76,25 @@ impl Image {
         }
         Ok(image)
     }
+}
+
+/// Writes down what the standard streams of a process were, as runc and crun do for those who look into a checkpoint;
+/// a restore by sandrun needs [`Image::streams`] only.
+///
+/// # Errors
+/// The failed call.
+pub fn save_descriptors(dir: &OwnedFd, pid: i32) -> Result<()> {
+    let link = |number| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).unwrap_or_default();
+    write(dir, DESCRIPTORS, &[0, 1, 2].map(link))
+}
+
+fn write(dir: &OwnedFd, name: &str, contents: &impl Serialize) -> Result<()> {
+    let what = || format!("cannot write {name} of the checkpoint");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(dir, name, flags, Mode::from_raw_mode(0o600))
+        .call(|| format!("openat({name:?})"))
+        .context(what)?;
+    serde_json::to_writer(File::from(file), contents).context(what)
 }
 
 /// The directories that CRIU works in.

@@ -14,11 +14,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, open};
+
 use super::delete::delete_locked;
 use super::state::Lock;
 use super::status::{Found, Status, find};
 use crate::cgroup;
 use crate::criu::{Criu, Message, Notification, Request, Streams, option};
+use crate::enforce::root::Root;
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{Caller, Host};
 use crate::plan::cgroup::Layout;
@@ -113,6 +116,7 @@ pub fn checkpoint(root: &Path, id: &str, dump: &Dump) -> Result<Vec<Error>> {
     let request = if dump.pre_dump { Request::PreDump } else { Request::Dump };
     if !dump.pre_dump {
         image.save(&dirs.images)?;
+        image::save_descriptors(&dirs.images, pid)?;
     }
     let criu = Criu::start(Streams::Null)?;
     criu.ask(request, &message, |notification| hear(&notification, dump))
@@ -210,7 +214,10 @@ fn externals(mut message: Message, image: &Image, plan: &Plan) -> Result<Message
 
 fn image(plan: &Plan, pid: i32) -> Result<Image> {
     let table = mounts::table(&pid.to_string())?;
-    let externals = mounts::externals(&table, &mounts::table("self")?, plan);
+    let path = format!("/proc/{pid}/root");
+    let root = open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let root = Root::new(root.context(|| format!("cannot open {path}"))?);
+    let externals = mounts::externals(&table, &mounts::table("self")?, plan, &root);
     let streams = [0, 1, 2].map(|number| stream(pid, number, &table));
     Ok(Image::new(plan.clone(), table, externals, streams))
 }

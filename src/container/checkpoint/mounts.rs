@@ -1,10 +1,13 @@
 //! The mounts of a container, and which of them come from the host: those CRIU is told by name, on a dump that
 //! they are there, on a restore where they are.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use rustix::fs::{AtFlags, OFlags, StatxAttributes, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
+use crate::enforce::root::Root;
 use crate::error::{Context, Result};
 use crate::plan::Plan;
 use crate::plan::mounts::{Mount, Source};
@@ -94,20 +97,31 @@ pub struct External {
 
 /// The mounts that come from the host, by the plan. What the container has mounted itself is not among them, and
 /// is CRIU's to save.
-pub fn externals(table: &[Mounted], host: &[Mounted], plan: &Plan) -> Vec<External> {
+pub fn externals(table: &[Mounted], host: &[Mounted], plan: &Plan, root: &Root) -> Vec<External> {
+    let points: Vec<String> = plan.mounts.iter().map(|mount| point(mount, table, root)).collect();
     let mut found: Vec<External> = Vec::new();
     for mounted in table.iter().filter(|mounted| mounted.point != "/") {
         if found.iter().any(|external| external.point == mounted.point) {
             continue;
         }
-        if let Some(origin) = origin(mounted, host, plan) {
+        if let Some(origin) = origin(mounted, host, plan, &points) {
             found.push(External { point: mounted.point.clone(), origin });
         }
     }
     found
 }
 
-fn origin(mounted: &Mounted, host: &[Mounted], plan: &Plan) -> Option<Origin> {
+/// Where a mount of the plan is: a symbolic link in the root filesystem may have led it away from its destination.
+fn point(mount: &Mount, table: &[Mounted], root: &Root) -> String {
+    let follow = if mount.on_link { OFlags::NOFOLLOW } else { OFlags::empty() };
+    let there = root.open(&mount.destination, OFlags::PATH | follow).ok();
+    let there = there.and_then(|fd| statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok());
+    let number = there.filter(|there| there.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+    let mounted = number.and_then(|its| table.iter().find(|mounted| mounted.number == its.stx_mnt_id));
+    mounted.map_or_else(|| mount.destination.clone(), |mounted| mounted.point.clone())
+}
+
+fn origin(mounted: &Mounted, host: &[Mounted], plan: &Plan, points: &[String]) -> Option<Origin> {
     let point = mounted.point.as_str();
     let directory = mounted.root == "/dir";
     if plan.masked_paths.iter().any(|path| path == point) && (directory || mounted.root == "/file") {
@@ -117,7 +131,7 @@ fn origin(mounted: &Mounted, host: &[Mounted], plan: &Plan) -> Option<Origin> {
         return Some(Origin::Device(index));
     }
     let same = |path: &str| host.iter().any(|its| its.point == path && its.device == mounted.device);
-    let Some((index, mount, below)) = innermost(plan, point) else {
+    let Some((index, mount, below)) = innermost(plan, points, point) else {
         return same(&format!("{}{point}", plan.rootfs.path)).then(|| Origin::Rootfs(point.to_owned()));
     };
     match &mount.source {
@@ -134,15 +148,15 @@ fn origin(mounted: &Mounted, host: &[Mounted], plan: &Plan) -> Option<Origin> {
 }
 
 /// The last mount of the plan that a path is on, or below.
-fn innermost<'a>(plan: &'a Plan, point: &'a str) -> Option<(usize, &'a Mount, &'a str)> {
-    let on = |mount: &Mount| {
-        let below = point.strip_prefix(mount.destination.as_str())?;
+fn innermost<'a>(plan: &'a Plan, points: &[String], point: &'a str) -> Option<(usize, &'a Mount, &'a str)> {
+    let on = |at: &String| {
+        let below = point.strip_prefix(at.as_str())?;
         (below.is_empty() || below.starts_with('/')).then_some(below)
     };
-    let mounts =
-        plan.mounts.iter().enumerate().filter(|(_, mount)| !matches!(mount.source, Source::Remount { .. }));
-    let found = mounts.filter_map(|(index, mount)| Some((index, mount, on(mount)?)));
-    found.max_by_key(|(index, mount, _)| (mount.destination.len(), *index))
+    let mounts = plan.mounts.iter().zip(points).enumerate();
+    let mounts = mounts.filter(|(_, (mount, _))| !matches!(mount.source, Source::Remount { .. }));
+    let found = mounts.filter_map(|(index, (mount, at))| Some((index, mount, on(at)?)));
+    found.min_by_key(|(index, _, below)| (below.len(), Reverse(*index)))
 }
 
 #[cfg(test)]

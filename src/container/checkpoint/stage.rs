@@ -68,21 +68,42 @@ pub fn set(image: &Image, plan: &Plan, dir: &StateDir, path: PathBuf) -> Result<
     Ok(stage)
 }
 
-/// In the order in which they lie on each other; what lies on another mount is there when that is.
+/// In the order in which they lie on each other: in the root filesystem, and in bind mounts, whose host may have
+/// removed what was made there. What another mount has is there when CRIU has filled that.
 fn make_points(image: &Image, stage: &Stage, root: &Root) -> Result<()> {
     let points: Vec<&str> = image.mounts.iter().map(|mounted| mounted.point.as_str()).collect();
-    let below = |point: &str, other: &str| {
-        other != "/" && point.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
-    };
+    let place_of =
+        |point: &str| stage.places.iter().find(|(name, _)| name == point).map(|(_, place)| Path::new(place));
     for point in points.iter().filter(|point| **point != "/") {
-        if points.iter().any(|other| below(point, other)) {
+        let directory = place_of(point).is_none_or(Path::is_dir);
+        let outer =
+            points.iter().filter(|outer| below(point, outer).is_some()).max_by_key(|outer| outer.len());
+        let Some(outer) = outer else {
+            make_point(root, point, directory)?;
             continue;
+        };
+        let is_bind = |external: &External| {
+            external.point == **outer
+                && matches!(&external.origin, Origin::Bind(_, beneath) if beneath.is_empty())
+        };
+        if let (Some(place), Some(rest)) = (place_of(outer), below(point, outer))
+            && image.externals.iter().any(is_bind)
+        {
+            let what = || format!("cannot prepare the mount on {point}");
+            make_point(&Root::new(host(place, true).context(what)?), rest, directory)?;
         }
-        let place = stage.places.iter().find(|(name, _)| name == point);
-        let directory = place.is_none_or(|(_, place)| Path::new(place).is_dir());
-        let _made = if directory { root.make_dir(point)? } else { root.make_file(point)? };
     }
     Ok(())
+}
+
+/// The rest of a path that is below another.
+fn below<'a>(point: &'a str, outer: &str) -> Option<&'a str> {
+    point.strip_prefix(outer).filter(|rest| outer != "/" && rest.starts_with('/'))
+}
+
+fn make_point(root: &Root, point: &str, directory: bool) -> Result<()> {
+    let made = if directory { root.make_dir(point) } else { root.make_file(point) };
+    made.map(drop)
 }
 
 impl Stage {
@@ -99,9 +120,9 @@ impl Stage {
         let what = || format!("cannot prepare the mount on {}", external.point);
         let tree = match &external.origin {
             Origin::Rootfs(point) => return Ok(format!("{}{point}", plan.rootfs.path)),
-            Origin::Bind(index, below) if !below.is_empty() => {
-                let destination = mount(plan, *index).map(|mount| &mount.destination)?;
-                let place = self.places.iter().find(|(point, _)| point == destination);
+            Origin::Bind(_, below) if !below.is_empty() => {
+                let on = external.point.strip_suffix(below.as_str());
+                let place = self.places.iter().find(|(point, _)| Some(point.as_str()) == on);
                 let (_, place) = place.ok_or("what it lies on is not there").context(what)?;
                 return Ok(format!("{place}{below}"));
             }
