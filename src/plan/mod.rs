@@ -268,6 +268,9 @@ fn paths(at: &str, list: Option<&Option<Vec<String>>>, notes: &mut Notes) -> Vec
         path.insert(0, '/');
         notes.change(at, format!("taken as {path}, from the root"));
     }
+    // A second mount on the first would hide nothing more.
+    let mut seen = std::collections::BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
     paths
 }
 
