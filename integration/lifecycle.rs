@@ -169,6 +169,27 @@ fn kill_ends_all_where_no_pid_namespace_does() {
 }
 
 #[test]
+fn what_waits_for_its_start_ends_when_it_is_asked_to() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    for signal in ["TERM", "QUIT"] {
+        let bundle = Bundle::probe(&["sleep", "60"]);
+        runtime.create(&bundle).ok();
+        runtime.call(&["kill", &bundle.id, signal]).ok();
+        runtime.await_status(&bundle, "stopped");
+        runtime.call(&["delete", &bundle.id]).ok();
+        leaks::assert_none(&runtime, &bundle);
+    }
+    // The program itself is not touched by it: the first process of a namespace hears what it handles.
+    let bundle = Bundle::probe(&["sleep", "60"]);
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    runtime.call(&["kill", &bundle.id, "TERM"]).ok();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(runtime.status(&bundle), "running");
+}
+
+#[test]
 fn all_are_signalled_by_any_signal_and_may_be_none() {
     skip_unless!(is_root(), "needs root");
     let runtime = Runtime::sandrun();
