@@ -191,3 +191,17 @@ fn a_manual_page_is_written_for_every_verb() {
     let bash = read(&dir.path().join("completions/sandrun.bash")).expect("a completion");
     assert!(bash.contains("--pidfd-socket"), "{bash}");
 }
+
+#[test]
+fn sockets_of_a_service_manager_are_handed_on() {
+    skip_unless!(is_root(), "needs root");
+    let script = "echo $LISTEN_FDS $LISTEN_PID $$; cat <&3";
+    let handed_on = |pid: &str| {
+        let given = format!("exec 3</etc/hostname; export LISTEN_FDS=1 LISTEN_PID={pid}; exec \"$@\"");
+        Runtime::at_level("oci").wrapped(&["sh", "-c", &given, "sh"]).run(&Bundle::shell(script))
+    };
+    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    assert_eq!(handed_on("$$").ok().stdout, format!("1 1 1\n{name}"));
+    let another = handed_on("1");
+    assert!(another.code != 0 && another.stdout == "1\n", "they are another process's: {another}");
+}

@@ -221,6 +221,21 @@ fn one_inside_is_confined_like_the_program() {
 }
 
 #[test]
+fn inside_it_has_the_environment_of_the_program_with_a_home() {
+    skip_unless!(is_root(), "needs root");
+    let script = "test \"$ONE\" = two && echo \"$HOME\" >> /told";
+    let bundle = Bundle::shell(script).edit(|config| {
+        config["process"]["env"] = json!(["PATH=/bin", "ONE=two"]);
+        let args = ["sh", "-c", script];
+        config["hooks"]["startContainer"] = json!([{ "path": "/bin/sh", "args": args }]);
+    });
+    Runtime::sandrun().run(&bundle).ok();
+    let told = fs::read_to_string(bundle.rootfs().join("told")).expect("both wrote it");
+    let homes: Vec<&str> = told.lines().collect();
+    assert!(homes.len() == 2 && homes[0] == homes[1] && homes[0].starts_with('/'), "{homes:?}");
+}
+
+#[test]
 fn one_that_says_nothing_of_its_environment_has_the_callers() {
     skip_unless!(is_root(), "needs root");
     let runtime = Runtime::sandrun();

@@ -1,7 +1,7 @@
 //! Create, start, state, kill, delete, exec and the lists: statuses, exit codes and JSON are runc's.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -118,6 +118,91 @@ fn exec_runs_beside_and_returns_its_code() {
     assert_ne!(runtime.call(&["exec", &bundle.id, "/no/such/program"]).code, 0);
 }
 
+/// The processes in a bundle's cgroup that have not ended: one that has, has no program.
+fn members(bundle: &Bundle) -> Vec<String> {
+    let inside = format!("/{}", bundle.id);
+    let of = |pid: &String| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let entries = fs::read_dir("/proc").expect("the processes");
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let alive = |pid: &String| fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+    names.filter(|pid| pid.parse::<i32>().is_ok() && of(pid).contains(&inside) && alive(pid)).collect()
+}
+
+/// A container in the host's pid namespace, with a program beside its own.
+fn in_the_hosts_pid_namespace(runtime: &Runtime) -> Bundle {
+    let bundle = Bundle::probe(&["sleep", "60"]).without_namespace("pid");
+    runtime.run_with(&bundle, &["--detach"]).ok();
+    runtime.call(&["exec", "--detach", &bundle.id, "/probe", "sleep", "60"]).ok();
+    assert_eq!(members(&bundle).len(), 2);
+    bundle
+}
+
+fn await_nobody(bundle: &Bundle) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !members(bundle).is_empty() {
+        assert!(Instant::now() < deadline, "{:?} are left", members(bundle));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn kill_ends_all_where_no_pid_namespace_does() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::at_level("oci");
+    for first_is_gone in [false, true] {
+        let bundle = in_the_hosts_pid_namespace(&runtime);
+        if first_is_gone {
+            let state = runtime.call(&["state", &bundle.id]).ok().json();
+            let pid = state["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+            let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a process");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("cannot kill it");
+            runtime.await_status(&bundle, "stopped");
+            assert_eq!(members(&bundle).len(), 1, "the other goes on");
+            assert_ne!(runtime.call(&["kill", &bundle.id, "TERM"]).code, 0, "there is no first process");
+        }
+        runtime.call(&["kill", &bundle.id, "KILL"]).ok();
+        await_nobody(&bundle);
+        runtime.await_status(&bundle, "stopped");
+        runtime.call(&["delete", &bundle.id]).ok();
+        leaks::assert_none(&runtime, &bundle);
+    }
+}
+
+#[test]
+fn what_waits_for_its_start_ends_when_it_is_asked_to() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    for signal in ["TERM", "QUIT"] {
+        let bundle = Bundle::probe(&["sleep", "60"]);
+        runtime.create(&bundle).ok();
+        runtime.call(&["kill", &bundle.id, signal]).ok();
+        runtime.await_status(&bundle, "stopped");
+        runtime.call(&["delete", &bundle.id]).ok();
+        leaks::assert_none(&runtime, &bundle);
+    }
+    // The program itself is not touched by it: the first process of a namespace hears what it handles.
+    let bundle = Bundle::probe(&["sleep", "60"]);
+    runtime.create(&bundle).ok();
+    runtime.call(&["start", &bundle.id]).ok();
+    runtime.call(&["kill", &bundle.id, "TERM"]).ok();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(runtime.status(&bundle), "running");
+}
+
+#[test]
+fn all_are_signalled_by_any_signal_and_may_be_none() {
+    skip_unless!(is_root(), "needs root");
+    let runtime = Runtime::sandrun();
+    let bundle = Bundle::shell("trap 'exit 0' 40; while true; do sleep 0.05; done");
+    runtime.run_with(&bundle, &["--detach"]).ok();
+    runtime.call(&["kill", "--all", &bundle.id, "0"]).ok();
+    assert_eq!(runtime.status(&bundle), "running", "0 only asks");
+    runtime.call(&["kill", "--all", &bundle.id, "40"]).ok();
+    runtime.await_status(&bundle, "stopped");
+    runtime.call(&["kill", "--all", &bundle.id, "0"]).ok();
+    assert!(runtime.call(&["kill", &bundle.id, "0"]).stderr.contains("container not running"));
+}
+
 #[test]
 fn pause_stops_and_resume_goes_on() {
     skip_unless!(is_root(), "needs root");
@@ -149,6 +234,15 @@ fn list_and_ps_are_json_when_asked() {
     assert_eq!(runtime.call(&["list", "--quiet"]).ok().stdout.trim(), bundle.id);
     let pids = runtime.call(&["ps", "--format", "json", &bundle.id]).ok().json();
     assert_eq!(pids, json!([runtime.call(&["state", &bundle.id]).json()["pid"]]));
+}
+
+#[test]
+fn a_directory_that_is_not_there_has_no_list() {
+    let runtime = Runtime::sandrun();
+    let output = runtime.call(&["list"]);
+    assert!(output.code == 125 && output.stderr.contains("no such directory"), "{output}");
+    fs::create_dir(runtime.root()).expect("cannot make the state directory");
+    assert_eq!(runtime.call(&["list", "--quiet"]).ok().stdout, "");
 }
 
 #[test]

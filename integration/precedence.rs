@@ -280,6 +280,26 @@ fn an_exec_runs_on_its_cpus_and_its_container_does_not() {
 }
 
 #[test]
+fn a_caller_kept_on_one_cpu_does_not_keep_its_containers_there() {
+    skip_unless!(is_root(), "needs root");
+    let all = seen("oci", |_| {})["cpus"].clone();
+    skip_unless!(all.as_array().is_some_and(|all| all.len() > 1), "needs two CPUs");
+    let last = all.as_array().and_then(|all| all.last()).and_then(Value::as_i64).expect("a CPU");
+    for level in LEVELS {
+        let runtime = Runtime::at_level(level).wrapped(&["taskset", "-c", "0"]);
+        assert_eq!(runtime.ask(&Bundle::probe(&["precedence"]))["cpus"], all);
+        let inside = |cpus: &Value| {
+            Bundle::shell("/probe precedence; sleep 60")
+                .edit(|config| config["linux"]["resources"]["cpu"] = json!({ "cpus": cpus, "mems": "0" }))
+        };
+        let bundle = inside(&json!(last.to_string()));
+        runtime.run_with(&bundle, &["--detach"]).ok();
+        let output = runtime.call(&["exec", &bundle.id, "/probe", "precedence"]).ok();
+        assert_eq!(output.json()["cpus"], json!([last]), "those of its cgroup");
+    }
+}
+
+#[test]
 fn cpus_that_are_not_there_are_refused_by_field() {
     skip_unless!(is_root(), "needs root");
     let runtime = Runtime::sandrun();

@@ -6,12 +6,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::dirs::{Dir, Dirs};
 use super::freezer::{inhabited, stop, thaw, wait_for};
 use super::{failure, files};
 use crate::error::{Error, Kind, Result};
+use crate::sys::process::{SIGKILL, pidfd_signal};
 use crate::sys::{CallError, Syscall};
 
 /// How long killed processes may take to be gone.
@@ -31,12 +32,12 @@ pub fn pids(dirs: &Dirs, recursive: bool) -> Result<Vec<i32>> {
     Ok(all.into_iter().collect())
 }
 
-/// Sends a signal to every process of the cgroup and of those beneath it. One that is forked meanwhile may be
+/// Sends a signal, by number, to every process of the cgroup and of those beneath it. One that is forked meanwhile may be
 /// missed: to end them all use [`kill_all`].
 ///
 /// # Errors
 /// `Failed` if a list cannot be read or a signal cannot be sent.
-pub fn signal(dirs: &Dirs, signal: Signal) -> Result<()> {
+pub fn signal(dirs: &Dirs, signal: i32) -> Result<()> {
     send(dirs, signal).map_err(|error| failure(format!("cannot signal the cgroup {}", dirs.path), &error))
 }
 
@@ -86,7 +87,7 @@ fn round(dirs: &Dirs) -> Result<()> {
         stop(dirs, Instant::now() + ROUND).map_err(|error| cannot(&error))?;
     }
     if !by_kernel || dirs.v1().next().is_some() {
-        send(dirs, Signal::KILL).map_err(|error| cannot(&error))?;
+        send(dirs, SIGKILL).map_err(|error| cannot(&error))?;
     }
     // Only now, when a signal waits for each: what is thawed dies instead of running.
     thaw(dirs)?;
@@ -106,7 +107,7 @@ fn wait(dirs: &Dirs) -> Result<(), CallError> {
 
 /// A number read from a list may belong to another process by the time it is used. So each process is pinned
 /// by a pidfd first, and gets the signal only if a second list, read after that, still has its number.
-fn send(dirs: &Dirs, signal: Signal) -> Result<(), CallError> {
+fn send(dirs: &Dirs, signal: i32) -> Result<(), CallError> {
     let mut pinned: Vec<(i32, OwnedFd)> = Vec::new();
     for number in list(dirs, true)? {
         let Some(pid) = Pid::from_raw(number) else { continue };
@@ -117,10 +118,10 @@ fn send(dirs: &Dirs, signal: Signal) -> Result<(), CallError> {
         }
     }
     let still = list(dirs, true)?;
-    for (number, fd) in pinned.iter().filter(|(number, _)| still.contains(number)) {
-        match pidfd_send_signal(fd, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno).call(|| format!("pidfd_send_signal({number}, {signal:?})")),
+    for (_, fd) in pinned.iter().filter(|(number, _)| still.contains(number)) {
+        match pidfd_signal(fd, signal) {
+            Err(error) if error.errno == Errno::SRCH => {}
+            sent => sent?,
         }
     }
     Ok(())

@@ -1,3 +1,4 @@
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,6 +69,7 @@ impl Bundle {
             options: plan::Options {
                 keep_keyring: self.no_new_keyring,
                 preserve_fds: self.preserve_fds,
+                listen_fds: listen_fds(),
                 no_pivot: self.no_pivot,
                 ..plan::Options::default()
             },
@@ -75,6 +77,14 @@ impl Bundle {
             pidfd_socket: self.pidfd_socket.clone(),
         })
     }
+}
+
+/// How many sockets a service manager has given to this very process, for the service in the container
+/// (`sd_listen_fds(3)`). What is meant for another process says nothing.
+fn listen_fds() -> Option<NonZeroU32> {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let given = number("LISTEN_PID") == Some(std::process::id());
+    given.then(|| number("LISTEN_FDS")).flatten().and_then(NonZeroU32::new)
 }
 
 /// What is not as config.json says, for `--debug`.

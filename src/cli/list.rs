@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::Global;
 use crate::container::state::{Lock, ids};
 use crate::container::status::{Found, find};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 
 /// List containers
 #[derive(Debug, Args)]
@@ -26,6 +26,11 @@ enum Form {
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let root = global.root();
+    if global.root.as_ref().is_some_and(|root| !root.exists()) {
+        let what = format!("cannot list the containers in {}", root.display());
+        return Err(Error::new(Kind::NotFound, what, "there is no such directory")
+            .fix("name the directory that they were created with"));
+    }
     let mut found = Vec::new();
     for id in ids(&root)? {
         match find(&root, &id, Lock::None) {

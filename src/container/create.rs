@@ -21,6 +21,7 @@ use crate::oci;
 use crate::plan::cgroup::Layout;
 use crate::plan::hooks::Point;
 use crate::plan::intel_rdt::IntelRdt;
+use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
 use crate::resctrl::Resctrl;
 
@@ -92,6 +93,7 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     record.cgroup.clone_from(&plan.cgroup.path);
     record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
+    record.shares_pids = !plan.namespaces.is_new(NamespaceKind::Pid);
     record.annotations.clone_from(&plan.annotations);
     record.hooks.clone_from(&plan.hooks);
     let mut made = Made { cgroup: false, resctrl: false, environment: false };

@@ -231,6 +231,7 @@ fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
     workload.landlock.clone_from(&own.landlock);
     workload.seccomp.clone_from(&own.seccomp);
     workload.preserve_fds = wish.preserve_fds;
+    workload.listen_fds = None;
     workload.oom_score_adj = workload.oom_score_adj.or(own.oom_score_adj);
     workload.scheduler = workload.scheduler.or_else(|| own.scheduler.clone());
     workload.io_priority = workload.io_priority.or_else(|| own.io_priority.clone());

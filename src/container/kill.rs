@@ -2,15 +2,17 @@
 
 use super::status::{Found, Status};
 use crate::cgroup;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Signals a container that was found: its process, or with `all` every process in its cgroup, also after the
-/// first one is gone.
+/// first one is gone: that there is none left is no error then. KILL is for all where no pid namespace ends with the
+/// first one.
 ///
 /// # Errors
-/// `WrongState` when there is nobody to signal.
+/// `WrongState` when its process is to be signalled, and has ended.
 pub fn kill(found: &Found, signal: i32, all: bool) -> Result<()> {
-    if all {
+    let kills = signal == crate::sys::process::SIGKILL;
+    if all || kills && found.record.shares_pids {
         return kill_all(found, signal);
     }
     match &found.process {
@@ -18,7 +20,7 @@ pub fn kill(found: &Found, signal: i32, all: bool) -> Result<()> {
         None => return Err(not_running(found)),
     }
     // On v1 what is frozen dies only once it is thawed; with the signal waiting for it, it does nothing else.
-    if signal == crate::sys::process::SIGKILL && found.status == Status::Paused {
+    if kills && found.status == Status::Paused {
         cgroup::thaw(&cgroup::Dirs::open(&found.record.cgroup, &cgroup::detect()?)?)?;
     }
     Ok(())
@@ -30,22 +32,19 @@ fn kill_all(found: &Found, signal: i32) -> Result<()> {
     }
     let layout = cgroup::detect()?;
     let dirs = match cgroup::Dirs::open(&found.record.cgroup, &layout) {
-        Err(error) if error.kind == Kind::NotFound => return Err(not_running(found)),
+        Err(error) if error.kind == Kind::NotFound => return Ok(()),
         dirs => dirs?,
     };
     if signal == crate::sys::process::SIGKILL {
         return cgroup::kill_all(&dirs);
     }
-    let signal = rustix::process::Signal::from_named_raw(signal)
-        .ok_or("only a named signal can go to all")
-        .context(|| format!("cannot send signal {signal}"))?;
     cgroup::signal(&dirs, signal)
 }
 
 /// Without a cgroup the container has a pid namespace, which ends with its first process.
 fn kill_by_namespace(found: &Found, signal: i32) -> Result<()> {
     match &found.process {
-        None => Err(not_running(found)),
+        None => Ok(()),
         Some(process) if signal == crate::sys::process::SIGKILL => process.signal(signal),
         Some(_) => {
             let why = "it has no cgroup, which would know all of its processes";

@@ -44,6 +44,9 @@ pub struct Record {
     /// Whether it was paused before its program ran: else nobody looks for that, and `start` is quick.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Whether it is in a pid namespace of others, which does not end with its first process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares_pids: bool,
     /// Annotations of `config.json`.
     pub annotations: BTreeMap<String, String>,
     /// Hooks that are still to come.
@@ -67,6 +70,7 @@ impl Record {
             unit: None,
             process: None,
             paused: false,
+            shares_pids: false,
             annotations: BTreeMap::new(),
             hooks: Hooks::default(),
         }

@@ -15,7 +15,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::steps::seccomp;
+use super::steps::{program, seccomp};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
 use crate::plan::hooks::{Hook, State};
@@ -152,9 +152,9 @@ fn prepare(input: BorrowedFd<'_>, output: BorrowedFd<'_>, surroundings: &Surroun
 }
 
 fn environment(hook: &Hook, surroundings: &Surroundings<'_>) -> Result<Vec<CString>> {
-    let given = hook.env.as_ref().or_else(|| surroundings.like.map(|program| &program.env));
+    let given = hook.env.clone().or_else(|| surroundings.like.map(program::environment));
     let variables: Result<Vec<CString>, _> = match given {
-        Some(list) => list.iter().map(|text| CString::new(text.as_str())).collect(),
+        Some(list) => list.into_iter().map(CString::new).collect(),
         None => std::env::vars_os()
             .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect(),

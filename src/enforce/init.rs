@@ -195,7 +195,10 @@ impl Init {
     /// Waits until the program may run; the result is who asked for it, and wants to know if it fails.
     fn await_start(&self, start: Start, socket: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Stopped> {
         match (start, socket) {
-            (Start::Socket, Some(socket)) => Ok(Some(accept(socket)?)),
+            (Start::Socket, Some(socket)) => {
+                sys::process::end_when_asked().context(|| "cannot wait for the start".to_owned())?;
+                Ok(Some(accept(socket)?))
+            }
             _ => {
                 self.await_word()?;
                 Ok(None)

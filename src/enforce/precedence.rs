@@ -45,6 +45,19 @@ impl Borrowed {
     }
 }
 
+/// Lets a child run on every CPU of its cgroup, instead of those that the caller happens to be kept on: a service
+/// manager or `taskset(1)` means the caller. One for which other CPUs are chosen keeps those. Before the child
+/// joins its cgroup as well as after: the kernel leaves out what that does not allow.
+pub fn reset_cpus(pid: i32, workload: &Workload) {
+    if workload.cpu_affinity.is_some() {
+        return;
+    }
+    let mut all = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+    // A caller that schedules by deadlines, or may not do this, goes on with what it has.
+    sched_setaffinity(Pid::from_raw(pid), &all).unwrap_or_default();
+}
+
 /// What is set of a child, by the plan.
 pub struct Precedence {
     affinity: Option<CpuAffinity>,

@@ -19,7 +19,7 @@ use super::id_maps;
 use super::init::NAME;
 use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
-use super::precedence::{Borrowed, Precedence};
+use super::precedence::{Borrowed, Precedence, reset_cpus};
 use super::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Namespaces;
@@ -86,6 +86,7 @@ pub fn spawn(
         Task::Exec(..) => Vec::new(),
     };
     (request.attach)(child.pid())?;
+    reset_cpus(child.pid, workload);
     child.send_order(request)?;
     let (child, mut receipt) = child.await_ready(environment_made)?;
     net_devices::note(&moved, &mut receipt);

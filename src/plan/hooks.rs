@@ -169,14 +169,7 @@ pub(super) fn resolve(input: &Input<'_>) -> Result<Hooks, Vec<Error>> {
     for point in Point::ALL {
         for (i, hook) in lists(given, point).iter().enumerate() {
             match one(hook, format!("hooks.{}[{i}]", point.name())) {
-                Ok(mut planned) => {
-                    // What runs inside, and says nothing of its environment, has that of the container's process.
-                    if point == Point::StartContainer && planned.env.is_none() {
-                        let process = input.config.process().as_ref();
-                        planned.env = process.and_then(|it| it.env().clone()).or(Some(Vec::new()));
-                    }
-                    hooks.at_mut(point).push(planned);
-                }
+                Ok(planned) => hooks.at_mut(point).push(planned),
                 Err(error) => refusals.push(error),
             }
         }

@@ -28,6 +28,7 @@ mod without_cgroup;
 mod without_mounts;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
@@ -153,6 +154,8 @@ pub struct Options {
     pub keep_keyring: bool,
     /// Descriptors above standard error that the process inherits (`--preserve-fds`).
     pub preserve_fds: u32,
+    /// Sockets that the caller was started with, below those, and hands on (`LISTEN_FDS`).
+    pub listen_fds: Option<NonZeroU32>,
     /// Do not use `pivot_root(2)` (`--no-pivot`), for a root filesystem on a ramdisk.
     pub no_pivot: bool,
     /// The systemd that makes the cgroup (`--systemd-cgroup`).
@@ -160,6 +163,13 @@ pub struct Options {
     /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
     /// from before the container's mounts are made: for a root filesystem that is the host's.
     pub sealed_root: bool,
+}
+
+impl Options {
+    /// How many descriptors the process inherits, and how many of them it is told of.
+    fn descriptors(&self) -> (u32, Option<NonZeroU32>) {
+        (self.preserve_fds.saturating_add(self.listen_fds.map_or(0, NonZeroU32::get)), self.listen_fds)
+    }
 }
 
 /// What the parts of a plan add to it beside their own value.
@@ -268,6 +278,9 @@ fn paths(at: &str, list: Option<&Option<Vec<String>>>, notes: &mut Notes) -> Vec
         path.insert(0, '/');
         notes.change(at, format!("taken as {path}, from the root"));
     }
+    // A second mount on the first would hide nothing more.
+    let mut seen = std::collections::BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
     paths
 }
 

@@ -1,8 +1,8 @@
 //! The process itself (OCI config, "Process"): who it is, what it may do, and what it runs.
 
-use std::path::Path;
-
 use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::path::Path;
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,9 @@ pub struct Workload {
     pub selinux_label: Option<String>,
     /// Descriptors above standard error that it inherits.
     pub preserve_fds: u32,
+    /// The first of these that are sockets handed to a service, which it is told of (`sd_listen_fds(3)`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_fds: Option<NonZeroU32>,
 }
 
 /// The size of a terminal, 0 for the default.
@@ -130,7 +133,7 @@ pub(super) fn container(
         None => Workload { cwd: "/".to_owned(), ..Workload::default() },
     };
     workload.new_keyring = !input.options.keep_keyring;
-    workload.preserve_fds = input.options.preserve_fds;
+    (workload.preserve_fds, workload.listen_fds) = input.options.descriptors();
     let capabilities = process.and_then(|process| process.capabilities().as_ref());
     workload.capabilities = caps::resolve(input, caps::asked(capabilities), notes);
     workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);

@@ -42,8 +42,8 @@ pub(super) fn uts_name(
 ) -> Option<String> {
     let parameter = format!("kernel.{field}");
     let given = value.filter(|name| !name.is_empty());
-    if given.is_some() && parameters.contains_key(&parameter) {
-        let what = format!("both {field} and the sysctl {parameter} are given");
+    if given.is_some() && parameters.get(&parameter).is_some_and(|other| Some(other) != given) {
+        let what = format!("{field} and the sysctl {parameter} differ");
         let at = format!("linux.sysctl[{parameter:?}]");
         notes.refusals.push(Error::new(Kind::Invalid, what, "").at(at).fix("remove one of them"));
     }

@@ -1,6 +1,6 @@
 //! Attributes of the calling process that no crate sets as we need them.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::sched::CloneFlags;
@@ -157,6 +157,31 @@ pub fn reset_signals() -> Result<(), CallError> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     nix::sys::signal::SigSet::empty().thread_set_mask().call(|| "sigprocmask(SIG_SETMASK)".to_owned())
+}
+
+/// What asks a process to end, and does end one that does not handle it.
+const REQUESTS: [c_int; 6] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+
+extern "C" fn end(signal: c_int) {
+    super::branch::end(128 + signal)
+}
+
+/// Ends this process, with code 128 + the signal, when it is asked to. The first process of a pid namespace is not
+/// asked at all without a handler (`pid_namespaces(7)`). Lasts until [`reset_signals`].
+///
+/// # Errors
+/// Those of `sigaction(2)`.
+pub fn end_when_asked() -> Result<(), CallError> {
+    for signal in REQUESTS {
+        let handler = end as extern "C" fn(c_int) as libc::sighandler_t;
+        // SAFETY: the handler only makes the system call that ends the process, which is safe at any moment.
+        let before = unsafe { libc::signal(signal, handler) };
+        if before == libc::SIG_ERR {
+            return Err(Errno::INVAL).call(|| format!("signal({signal})"));
+        }
+    }
+    Ok(())
 }
 
 /// A program that is ready to be executed: all that is left is one system call.

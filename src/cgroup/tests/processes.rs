@@ -83,7 +83,7 @@ fn a_signal_reaches_everyone() {
     let fixture = Fixture::new("signal/inner", serde_json::json!({}));
     let shell = fixture.shell("sleep 100 & sleep 100 & wait");
     assert_eq!(fixture.settled(|count| count == 3), 3);
-    signal(&fixture.dirs, Signal::TERM).expect("sent");
+    signal(&fixture.dirs, Signal::TERM.as_raw()).expect("sent");
     reap(shell);
     assert_eq!(fixture.settled(|count| count == 0), 0);
 }

@@ -23,6 +23,8 @@ pub fn created(plan: &Plan, init: &mut Init) -> Result<()> {
         Batch::new(hooks.at(point), &state)
     };
     init.hooks_at_start = batch(Point::StartContainer)?;
+    // Not in the root, as runc's are: what a program with the host's rights looks for where it stands, such as a
+    // module of Python's, would be the image's.
     batch(Point::CreateContainer)?.run(&Surroundings { dir: Some(Path::new(&hooks.bundle)), like: None })
 }
 

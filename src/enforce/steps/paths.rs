@@ -22,24 +22,24 @@ pub fn mask(plan: &Plan, init: &mut Init) -> Result<()> {
         return Ok(());
     }
     let empty = Empty::new(plan.mount_label.as_deref())?;
-    for (i, path) in plan.masked_paths.iter().enumerate() {
+    for path in &plan.masked_paths {
         let masked = find(init, path).and_then(|target| match target {
             Some(target) => empty.put_over(&target).context(|| format!("cannot mask {path}")),
             None => Ok(()),
         });
-        masked.map_err(|error| error.at(format!("linux.maskedPaths[{i}]")))?;
+        masked.map_err(|error| error.at("linux.maskedPaths"))?;
     }
     Ok(())
 }
 
 /// Mounts each path over itself, read-only.
 pub fn readonly(plan: &Plan, init: &mut Init) -> Result<()> {
-    for (i, path) in plan.readonly_paths.iter().enumerate() {
+    for path in &plan.readonly_paths {
         let sealed = find(init, path).and_then(|target| match target {
             Some(target) => seal(&target).context(|| format!("cannot make {path} read-only")),
             None => Ok(()),
         });
-        sealed.map_err(|error| error.at(format!("linux.readonlyPaths[{i}]")))?;
+        sealed.map_err(|error| error.at("linux.readonlyPaths"))?;
     }
     Ok(())
 }

@@ -81,12 +81,24 @@ pub fn prepare(workload: &Workload, init: &mut Init) -> Result<Program> {
         let convert = |text: &String| CString::new(OsStr::new(text).as_bytes());
         list.iter().map(convert).collect::<Result<_, _>>().context(|| "cannot pass an argument".to_owned())
     };
+    Ok(Program::new(path, strings(&workload.args)?, strings(&environment(workload))?))
+}
+
+/// The environment as planned, with a home, and what a service has to know of sockets that it gets.
+pub fn environment(workload: &Workload) -> Vec<String> {
     let mut environment = workload.env.clone();
     if variable(workload, "HOME").is_none_or(str::is_empty) {
         environment.retain(|variable| variable != "HOME=");
         environment.push(format!("HOME={}", home(workload.user.uid)));
     }
-    Ok(Program::new(path, strings(&workload.args)?, strings(&environment)?))
+    if let Some(count) = workload.listen_fds {
+        environment
+            .retain(|variable| !variable.starts_with("LISTEN_FDS=") && !variable.starts_with("LISTEN_PID="));
+        environment.push(format!("LISTEN_FDS={count}"));
+        // Whoever asks is the program that takes this process over.
+        environment.push(format!("LISTEN_PID={}", rustix::process::getpid().as_raw_nonzero()));
+    }
+    environment
 }
 
 /// Why the program at `path` was not executed.
