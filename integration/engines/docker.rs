@@ -120,6 +120,8 @@ fn a_container_lives_as_under_runc() {
     docker.ask(&["update", "--memory", "128m", "--memory-swap", "256m", "--pids-limit", "99", "long"]);
     assert!(docker.ask(&["stats", "--no-stream", "long"]).contains("128MiB"));
     assert!(docker.ask(&["top", "long"]).contains("sleep 600"));
+    docker.ask(&["update", "--memory", "32m", "--memory-swap", "64m", "--pids-limit", "9", "long"]);
+    assert!(docker.ask(&["stats", "--no-stream", "long"]).contains("32MiB"));
     let status = || docker.ask(&["inspect", "--format", "{{.State.Status}} {{.HostConfig.Runtime}}", "long"]);
     docker.ask(&["pause", "long"]);
     assert_eq!(status(), "paused sandrun");

@@ -96,6 +96,10 @@ fn a_container_lives_as_under_crun() {
     let script = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null; true";
     assert_eq!(podman.ask(&["exec", "long", "sh", "-c", script]), (128 << 20).to_string());
     assert!(podman.ask(&["top", "long"]).contains("sleep 600"));
+    podman.ask(&["update", "--memory", "32m", "--memory-swap", "64m", "long"]);
+    // Its statistics go on with the limit of the start.
+    let limits = podman.ask(&["exec", "long", "/probe", "cgroup"]);
+    assert!(limits.contains("\"memory\":\"33554432\""), "{limits}");
     let status = || podman.ask(&["inspect", "--format", "{{.State.Status}}", "long"]);
     podman.ask(&["pause", "long"]);
     assert_eq!(status(), "paused");
