@@ -3,6 +3,7 @@
 //! The child could not: in a user namespace of the container's it has no `CAP_SYS_NICE` that counts. It is done
 //! once the child is ready: it makes no other process after that, to which not every policy is handed on.
 
+use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -48,14 +49,22 @@ impl Borrowed {
 /// Lets a child run on every CPU of its cgroup, instead of those that the caller happens to be kept on: a service
 /// manager or `taskset(1)` means the caller. One for which other CPUs are chosen keeps those. Before the child
 /// joins its cgroup as well as after: the kernel leaves out what that does not allow.
-pub fn reset_cpus(pid: i32, workload: &Workload) {
+///
+/// # Errors
+/// The failed call, but for EPERM and EBUSY.
+pub fn reset_cpus(pid: i32, workload: &Workload) -> Result<()> {
     if workload.cpu_affinity.is_some() {
-        return;
+        return Ok(());
     }
     let mut all = CpuSet::new();
     (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
-    // A caller that schedules by deadlines, or may not do this, goes on with what it has.
-    sched_setaffinity(Pid::from_raw(pid), &all).unwrap_or_default();
+    match sched_setaffinity(Pid::from_raw(pid), &all) {
+        // A caller that schedules by deadlines (EBUSY), or may not do this, goes on with the CPUs that it has.
+        Err(Errno::PERM | Errno::BUSY) => Ok(()),
+        set => set
+            .call(|| format!("sched_setaffinity({pid})"))
+            .context(|| "cannot let the container run on every CPU of its cgroup".to_owned()),
+    }
 }
 
 /// What is set of a child, by the plan.

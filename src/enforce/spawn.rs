@@ -86,7 +86,7 @@ pub fn spawn(
         Task::Exec(..) => Vec::new(),
     };
     (request.attach)(child.pid())?;
-    reset_cpus(child.pid, workload);
+    reset_cpus(child.pid, workload)?;
     child.send_order(request)?;
     let (child, mut receipt) = child.await_ready(environment_made)?;
     net_devices::note(&moved, &mut receipt);
