@@ -37,6 +37,7 @@ mod pod;
 mod precedence;
 mod process;
 mod propagation;
+mod receipt;
 mod rootfs;
 mod rootless;
 mod seccomp;

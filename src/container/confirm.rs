@@ -48,6 +48,9 @@ pub(super) fn limits(plan: &Plan, cgroup: &Dirs, receipt: &mut Receipt) {
         .map(|outcome| format!("{}={}", outcome.file, outcome.asked))
         .collect();
     match missing.is_empty() {
+        true if limits.is_empty() => {
+            receipt.replace("cgroup", State::Enforced, "a cgroup of its own, no limits")
+        }
         true => receipt.replace("cgroup", State::Enforced, limits.join(", ")),
         false => receipt.replace("cgroup", State::Partial, missing.join(", ")),
     }

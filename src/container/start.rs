@@ -64,14 +64,17 @@ fn complete(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()>
     dir.forget_start()?;
     for layer in &mut receipt.layers {
         if let Some(planned) = layer.detail.strip_suffix(PENDING) {
-            (layer.state, layer.detail) = filters(planned, record);
+            (layer.state, layer.detail) = (State::Enforced, filters(planned, record)?);
         }
     }
     dir.replace("receipt.json", &receipt).map(drop)
 }
 
 /// What the kernel shows from outside; a filter may not let the process itself ask.
-fn filters(planned: &str, record: &Record) -> (State, String) {
+///
+/// # Errors
+/// Fewer filters than planned: nothing may run that is less confined.
+fn filters(planned: &str, record: &Record) -> Result<String> {
     let expected = planned.split(' ').next().and_then(|count| count.parse::<usize>().ok());
     let status = record
         .process
@@ -82,10 +85,14 @@ fn filters(planned: &str, record: &Record) -> (State, String) {
     };
     // Nobody is left to read from, and only a process with its filters loaded could end as this one did.
     if field("State").is_none_or(|state| state.starts_with(['Z', 'X'])) {
-        return (State::Enforced, format!("{planned}; the process has ended"));
+        return Ok(format!("{planned}; the process has ended"));
     }
     match (field("Seccomp"), field("Seccomp_filters").and_then(|count| count.parse::<usize>().ok())) {
-        (Some("2"), count) if count >= expected => (State::Enforced, planned.to_owned()),
-        found => (State::Partial, format!("{planned}; but the kernel says {found:?}")),
+        // 3: a filter has just killed it.
+        (Some("2" | "3"), count) if count >= expected => Ok(planned.to_owned()),
+        found => {
+            let why = format!("planned {planned}, but the kernel says {found:?}");
+            Err(Error::new(Kind::Failed, "system call filters not in force", why))
+        }
     }
 }

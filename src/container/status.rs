@@ -9,7 +9,7 @@ use super::process::Process;
 use super::record::Record;
 use super::state::{Lock, StateDir};
 use crate::cgroup;
-use crate::enforce::receipt::Receipt;
+use crate::enforce::receipt::{Layer, Receipt};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Change;
 
@@ -134,6 +134,21 @@ pub struct Confinement {
     pub changes: Vec<Change>,
 }
 
+/// What annotations of the state begin with that tell what is enforced. A container cannot set any.
+pub const RECEIPT: &str = "dev.sandrun.receipt.";
+
+impl Confinement {
+    /// The same for those who read annotations only: the level, and one for each layer, `enforced: …`.
+    fn annotations(&self) -> impl Iterator<Item = (String, String)> {
+        let level = (format!("{RECEIPT}level"), self.level.to_string());
+        let layer = |layer: &Layer| {
+            let name = layer.layer.replace(' ', "-");
+            (format!("{RECEIPT}{name}"), format!("{}: {}", layer.state, layer.detail))
+        };
+        std::iter::once(level).chain(self.receipt.layers.iter().map(layer))
+    }
+}
+
 /// The parts of a stored plan that the state shows.
 #[derive(Deserialize)]
 struct StoredChanges {
@@ -148,21 +163,27 @@ pub fn changes(dir: &StateDir) -> Vec<Change> {
 impl Found {
     /// The state as it is printed; `complete` adds what sandrun knows beyond OCI.
     pub fn state(&self, complete: bool) -> State {
-        let confinement = || {
-            Some(Confinement {
-                level: self.record.level,
-                receipt: self.dir.fetch("receipt.json").ok()?,
-                oom_kills: oom_kills(&self.record),
-                changes: changes(&self.dir),
-            })
-        };
-        let alive = self.process.is_some();
-        let state = State::of(&self.record, self.status);
-        State {
-            pid: if alive { state.pid } else { 0 },
-            sandrun: complete.then(confinement).flatten(),
-            ..state
+        let mut state = State::of(&self.record, self.status);
+        if self.process.is_none() {
+            state.pid = 0;
         }
+        if complete {
+            state.sandrun = self.confinement();
+        }
+        if let Some(sandrun) = &state.sandrun {
+            state.annotations.extend(sandrun.annotations());
+        }
+        state
+    }
+
+    /// Nothing before there is a receipt.
+    fn confinement(&self) -> Option<Confinement> {
+        Some(Confinement {
+            level: self.record.level,
+            receipt: self.dir.fetch("receipt.json").ok()?,
+            oom_kills: oom_kills(&self.record),
+            changes: changes(&self.dir),
+        })
     }
 }
 
@@ -177,11 +198,18 @@ impl State {
             bundle: record.bundle.clone(),
             rootfs: record.rootfs.clone(),
             created: record.created.clone(),
-            annotations: record.annotations.clone(),
+            annotations: own_annotations(record),
             owner: user_name(record.owner),
             sandrun: None,
         }
     }
+}
+
+/// Those of `config.json`, but for what would pass for a receipt.
+fn own_annotations(record: &Record) -> BTreeMap<String, String> {
+    let mut annotations = record.annotations.clone();
+    annotations.retain(|name, _| !name.starts_with(RECEIPT));
+    annotations
 }
 
 /// The name in `/etc/passwd`, else the number: static binaries have no name service.

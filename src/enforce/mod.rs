@@ -88,6 +88,14 @@ pub static INIT: &[Step<Plan>] = &[
     step!("make the root read-only", "mount_setattr(2)", "config#root", "5.12", steps::rootfs::seal),
     // The last step that can see the host.
     step!("change the root", "pivot_root(2)", "config#root", "2.4", steps::rootfs::pivot),
+    // From where the program will look.
+    step!(
+        "read the mounts back",
+        "statvfs(3)",
+        "config-linux#masked-paths",
+        "2.6.36",
+        steps::paths::read_back
+    ),
 ];
 
 /// Turns a root process inside the container into the workload.

@@ -281,6 +281,20 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), CallError> 
     check(result).map(drop).call(|| format!("prlimit64({resource}, {soft}:{hard})"))
 }
 
+/// The limit in force, soft and hard.
+///
+/// # Errors
+/// EINVAL for a resource that the kernel does not know.
+pub fn rlimit(resource: u32) -> Result<(u64, u64), CallError> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: with a null pointer the kernel reads no limit, and it writes one to `limit`.
+    let result = unsafe {
+        libc::syscall(libc::SYS_prlimit64, 0, resource, std::ptr::null::<libc::rlimit64>(), &raw mut limit)
+    };
+    check(result).call(|| format!("prlimit64({resource})"))?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
 /// Leaves namespaces that only concern the calling thread (`unshare(2)`); not for `CLONE_FILES` and the like.
 ///
 /// # Errors

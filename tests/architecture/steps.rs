@@ -55,7 +55,8 @@ fn in_order(names: &[&str], facts: &[(&str, &str)]) {
 fn the_container_is_built_from_the_outside_in() {
     let init = names(INIT);
     assert_eq!(init.first(), Some(&"join the cgroup"), "what is made counts against the container");
-    assert_eq!(init.last(), Some(&"change the root"), "the last step that can see the host");
+    let end = ["change the root", "read the mounts back"];
+    assert!(init.ends_with(&end), "the last step that can see the host, and what only looks");
     in_order(
         &init,
         &[

@@ -1,19 +1,23 @@
 //! Masked and read-only paths.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::fs::{FsWord, Mode, OFlags, StatVfsMountFlags, fstatfs, fstatvfs, mkdirat, openat};
 use rustix::io::Errno;
 
+use super::verify::differs;
 use crate::enforce::init::Init;
-use crate::enforce::root::{host, is_dir};
+use crate::enforce::receipt::State;
+use crate::enforce::root::{Root, host, is_dir};
 use crate::error::{Context, Result};
 use crate::plan::Plan;
-use crate::sys::Syscall;
 use crate::sys::mount::{Attributes, attach, clone_private, new_filesystem, set_attributes};
+use crate::sys::{CallError, Syscall};
 
 const RDONLY: u64 = 0x1;
+/// statfs(2).
+const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
 /// Hides each path behind an empty file or directory of our own; the container's `/dev/null` is whatever its
 /// image made of it (CVE-2025-31133). A path that is not there needs no hiding.
@@ -44,6 +48,44 @@ pub fn readonly(plan: &Plan, init: &mut Init) -> Result<()> {
     Ok(())
 }
 
+/// Asks the kernel for each path, as the program will find it: what hides is ours and read-only.
+pub fn read_back(plan: &Plan, init: &mut Init) -> Result<()> {
+    let root = Root::new(host(Path::new("/"), false).context(|| "cannot read the mounts back".to_owned())?);
+    let there = |paths: &[String]| -> Result<Vec<(String, OwnedFd)>> {
+        let open =
+            |path: &String| Ok(opened(root.open(path, OFlags::PATH), path)?.map(|fd| (path.clone(), fd)));
+        paths.iter().filter_map(|path| open(path).transpose()).collect()
+    };
+    let (masked, sealed) = (there(&plan.masked_paths)?, there(&plan.readonly_paths)?);
+    for (path, target) in &masked {
+        let found = fstatfs(target).call(|| format!("fstatfs({path:?})")).context(|| not_read(path))?;
+        if found.f_type != TMPFS_MAGIC || !is_readonly(target, path)? {
+            return Err(differs(&format!("mask of {path}"), "a read-only tmpfs", found.f_type));
+        }
+    }
+    for (path, target) in &sealed {
+        if !is_readonly(target, path)? {
+            return Err(differs(path, "read-only", "writable"));
+        }
+    }
+    if plan.rootfs.readonly && !is_readonly(root.as_fd(), "/")? {
+        return Err(differs("root filesystem", "read-only", "writable"));
+    }
+    let of_root = if plan.rootfs.readonly { "read-only" } else { "writable" };
+    let detail = format!("{} masked, {} read-only; root filesystem {of_root}", masked.len(), sealed.len());
+    init.receipt.add("paths", State::Enforced, detail);
+    Ok(())
+}
+
+fn is_readonly(target: impl AsFd, path: &str) -> Result<bool> {
+    let found = fstatvfs(target).call(|| format!("fstatvfs({path:?})")).context(|| not_read(path))?;
+    Ok(found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+fn not_read(path: &str) -> String {
+    format!("cannot read {path} back")
+}
+
 /// Below `/proc` and `/sys` in the very mount that is there: by path, an image whose owner renames the mount
 /// point meanwhile would get the mask, and the workload the procfs without it.
 fn find(init: &Init, path: &str) -> Result<Option<OwnedFd>> {
@@ -51,18 +93,22 @@ fn find(init: &Init, path: &str) -> Result<Option<OwnedFd>> {
         let rest = path.strip_prefix(place.as_str())?;
         rest.starts_with('/').then_some((root, rest))
     });
-    let opened = match within {
-        Some((root, rest)) => root.open(rest, OFlags::PATH),
-        None => init.root()?.open(path, OFlags::PATH),
-    };
-    match opened {
+    match within {
+        Some((root, rest)) => opened(root.open(rest, OFlags::PATH), path),
+        None => opened(init.root()?.open(path, OFlags::PATH), path),
+    }
+}
+
+/// A path that is not there is nothing to hide.
+fn opened(result: Result<OwnedFd, CallError>, path: &str) -> Result<Option<OwnedFd>> {
+    match result {
         Ok(target) => Ok(Some(target)),
         Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(error) => Err(error).context(|| format!("cannot find {path} in the root filesystem")),
     }
 }
 
-fn seal(target: &OwnedFd) -> Result<(), crate::sys::CallError> {
+fn seal(target: &OwnedFd) -> Result<(), CallError> {
     let tree = clone_private(target, Path::new(""), true)?;
     set_attributes(&tree, Attributes { set: RDONLY, ..Attributes::default() }, true)?;
     attach(&tree, target)
@@ -102,7 +148,7 @@ impl Empty {
         Ok(Self { dir })
     }
 
-    fn put_over(&self, target: &OwnedFd) -> Result<(), crate::sys::CallError> {
+    fn put_over(&self, target: &OwnedFd) -> Result<(), CallError> {
         let path = if is_dir(target) { "dir" } else { "file" };
         attach(clone_private(&self.dir, Path::new(path), false)?, target)
     }

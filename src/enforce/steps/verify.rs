@@ -19,6 +19,7 @@ pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
     groups(workload, init)?;
     capabilities(workload, init)?;
     no_new_privs(workload, init)?;
+    resource_limits(workload, init)?;
     memory::read_back(workload, init)?;
     personality::read_back(workload, init)?;
     landlock(workload, init)
@@ -101,6 +102,29 @@ fn no_new_privs(workload: &Workload, init: &mut Init) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn resource_limits(workload: &Workload, init: &mut Init) -> Result<()> {
+    let mut list = Vec::new();
+    for planned in &workload.rlimits {
+        let found = process::rlimit(planned.resource)
+            .context(|| format!("cannot read {} back", planned.name))
+            .map_err(|error| error.at("process.rlimits"))?;
+        if found != (planned.soft, planned.hard) {
+            return Err(differs(&planned.name, (planned.soft, planned.hard), found).at("process.rlimits"));
+        }
+        list.push(format!("{} {}", planned.name, limits(found)));
+    }
+    if !list.is_empty() {
+        init.receipt.add("rlimits", State::Enforced, list.join(", "));
+    }
+    Ok(())
+}
+
+/// As `ulimit` says it, the soft limit first where the two differ.
+fn limits((soft, hard): (u64, u64)) -> String {
+    let number = |limit: u64| if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() };
+    if soft == hard { number(soft) } else { format!("{}:{}", number(soft), number(hard)) }
 }
 
 /// The kernel has no call that reads a domain, so it is tried: a directory outside must be out of reach.
