@@ -56,7 +56,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("netlink-uevent", "EPROTONOSUPPORT"),
     ("netlink-generic", "EPROTONOSUPPORT"),
     ("udp-encap", "ENOPROTOOPT"),
-    ("tcp-ulp", "ENOPROTOOPT"),
+    ("tcp-ulp-tls", "ENOPROTOOPT"),
     ("unix-oob", "EOPNOTSUPP"),
     ("tiocsti", "EPERM"),
     ("tioclinux", "EPERM"),
