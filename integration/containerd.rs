@@ -13,7 +13,7 @@ use crate::support::{Bundle, Output, Runtime, Scratch, is_root, leaks};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A containerd of the test's own, ended with it.
-struct Containerd {
+pub struct Containerd {
     daemon: Child,
     home: Scratch,
     runtime: Runtime,
@@ -27,7 +27,7 @@ struct Container<'a> {
 
 impl Containerd {
     /// None where it is not installed.
-    fn start() -> Option<Containerd> {
+    pub fn start() -> Option<Containerd> {
         let found = |name: &str| {
             let path = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
@@ -67,7 +67,7 @@ impl Containerd {
         command
     }
 
-    fn ctr(&self, words: &[&str]) -> Output {
+    pub fn ctr(&self, words: &[&str]) -> Output {
         self.runtime.finish(self.command(words), &self.home.path().join("ctr"))
     }
 

@@ -11,6 +11,7 @@
 #[macro_use]
 mod support;
 
+mod attacks;
 mod badinput;
 mod caps;
 mod cgroup;

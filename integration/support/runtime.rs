@@ -132,8 +132,10 @@ impl Runtime {
     }
 
     /// Leaves descriptor 3 open on a directory, as a careless caller would.
-    pub fn inheriting(self, dir: &Path) -> Runtime {
-        self.wrapped(&["sh", "-c", "exec 3<\"$0\"; exec \"$@\"", &dir.display().to_string()])
+    pub fn inheriting(mut self, dir: &Path) -> Runtime {
+        let leak = ["sh", "-c", "exec 3<\"$0\"; exec \"$@\"", &dir.display().to_string()];
+        self.wrapper.splice(..0, leak.map(str::to_owned));
+        self
     }
 
     /// Where it keeps its state.

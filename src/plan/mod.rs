@@ -284,20 +284,28 @@ fn paths(at: &str, list: Option<&Option<Vec<String>>>, notes: &mut Notes) -> Vec
     paths
 }
 
-/// Paths of `/proc` and `/sys` that tell about or reach the host: what container engines hide, at least.
-const MASKED: [&str; 12] = [
+/// Paths of `/proc` and `/sys` that tell about or reach the host: what container engines hide, at least, and what tells
+/// of the kernel's build, memory and start. Programs that look for these find an empty file, and go without.
+const MASKED: [&str; 19] = [
     "/proc/acpi",
     "/proc/asound",
+    "/proc/cmdline",
+    "/proc/config.gz",
     "/proc/interrupts",
+    "/proc/kallsyms",
     "/proc/kcore",
     "/proc/keys",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
     "/proc/latency_stats",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/proc/slabinfo",
     "/proc/timer_list",
     "/proc/timer_stats",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
+    "/sys/kernel/notes",
 ];
 
 /// Paths of `/proc` that change the host.

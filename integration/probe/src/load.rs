@@ -6,16 +6,23 @@ use crate::errno::{Errno, Outcome};
 use crate::json::Json;
 use crate::sys::{call, exit_now, fork, prctl, wait_for};
 
+/// What came of forking many times.
+pub struct Crowd {
+    pub forked: i64,
+    pub reaped: i64,
+    pub failed: Option<Errno>,
+}
+
 /// Forks until it fails or `count` children live; then ends and reaps them.
-pub fn fork_bomb(count: usize) -> Json {
+pub fn crowd(count: usize) -> Crowd {
     let mut children = Vec::new();
-    let mut errno = None;
+    let mut failed = None;
     while children.len() < count {
         match fork() {
             Ok(0) => linger(),
             Ok(child) => children.push(child),
-            Err(failed) => {
-                errno = Some(failed.to_string());
+            Err(errno) => {
+                failed = Some(errno);
                 break;
             }
         }
@@ -27,10 +34,16 @@ pub fn fork_bomb(count: usize) -> Json {
             reaped += 1;
         }
     }
+    Crowd { forked: children.len() as i64, reaped, failed }
+}
+
+/// The answer to the verb `forkbomb`.
+pub fn fork_bomb(count: usize) -> Json {
+    let Crowd { forked, reaped, failed } = crowd(count);
     Json::object([
-        ("forked", Json::Int(children.len() as i64)),
+        ("forked", Json::Int(forked)),
         ("reaped", reaped.into()),
-        ("errno", errno.into()),
+        ("errno", failed.map(|errno| errno.to_string()).into()),
     ])
 }
 

@@ -27,7 +27,7 @@ usage: probe VERB [ARGUMENT...]
 everything         report [--text]
 identity           status, caps, namespaces, rlimits, precedence
 surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
-attempts           gates [NAME...], syscall NAME [INTEGER...]
+attempts           gates [NAME...], gates --calls, syscall NAME [INTEGER...]
                    calls | tries | in-threads | caught NAME[:INTEGER...]...
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
                    connect-abstract NAME, listen-abstract NAME, hunt SECONDS PATH, writable DIR
@@ -70,6 +70,7 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["devices"] => surroundings::devices(),
         ["masked", paths @ ..] => surroundings::masked(paths),
         ["cgroup"] => cgroup::own(),
+        ["gates", "--calls"] => gates::calls(),
         ["gates", names @ ..] => gates::tried(names),
         ["syscall", name, integers @ ..] => numbers::raw_call(name, integers)?,
         ["calls", words @ ..] => numbers::calls(words)?,

@@ -1,94 +1,28 @@
-//! Files, devices and terminals of the host.
+//! Files and devices of the host.
 
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::{Gate, SUID_QUESTION};
+use super::SUID_QUESTION;
+use super::gate::{Call, Gate};
 use crate::errno::Errno;
-use crate::sys::{c_string, call, call_for_fd, in_child, open_at, pipe};
+use crate::sys::{c_string, call, call_for_fd, in_child, open_at};
 
 pub const GATES: &[Gate] = &[
-    Gate { name: "mknod-block", gives: "a disk by its number", past_the_door: &[], attempt: mknod_block },
-    Gate {
-        name: "raw-device",
-        gives: "the kernel's log through a device node",
-        past_the_door: &[],
-        attempt: raw_device,
-    },
-    Gate {
-        name: "open-by-handle",
-        gives: "files outside the root by inode (shocker)",
-        past_the_door: &[libc::ESTALE],
-        attempt: open_by_handle,
-    },
-    Gate {
-        name: "name-to-handle",
-        gives: "inode handles to guess from",
-        past_the_door: &[libc::EOPNOTSUPP, libc::EOVERFLOW],
-        attempt: name_to_handle,
-    },
-    Gate {
-        name: "core-pattern",
-        gives: "a program run by the host on a crash",
-        past_the_door: &[],
-        attempt: || open_for_write("/proc/sys/kernel/core_pattern"),
-    },
-    Gate {
-        name: "sysrq-trigger",
-        gives: "the machine's emergency keys",
-        past_the_door: &[],
-        attempt: || open_for_write("/proc/sysrq-trigger"),
-    },
-    Gate {
-        name: "sys-write",
-        gives: "settings of the host's kernel",
-        past_the_door: &[],
-        attempt: sys_write,
-    },
-    Gate { name: "cgroup-write", gives: "its own limits", past_the_door: &[], attempt: cgroup_write },
-    Gate {
-        name: "tiocsti",
-        gives: "keystrokes on the caller's terminal",
-        past_the_door: &[libc::ENOTTY],
-        attempt: || terminal_call(libc::TIOCSTI as i64),
-    },
-    Gate {
-        name: "tioclinux",
-        gives: "the console's clipboard",
-        past_the_door: &[libc::ENOTTY],
-        attempt: || terminal_call(libc::TIOCLINUX as i64),
-    },
-    Gate {
-        name: "tiocsetd",
-        gives: "a line discipline of the kernel",
-        past_the_door: &[libc::ENOTTY],
-        attempt: || terminal_call(libc::TIOCSETD as i64),
-    },
-    Gate {
-        name: "splice",
-        gives: "the page cache through a pipe (CVE-2022-0847)",
-        past_the_door: &[],
-        attempt: splice,
-    },
-    Gate {
-        name: "vmsplice",
-        gives: "own pages shared with the kernel",
-        past_the_door: &[],
-        attempt: vmsplice,
-    },
-    Gate {
-        name: "set-user-id",
-        gives: "root from a set-user-ID file",
-        past_the_door: &[],
-        attempt: set_user_id,
-    },
+    Gate::new("mknod-block", "a disk by its number", mknod_block)
+        .by(Call::new(libc::SYS_mknodat, &[libc::AT_FDCWD as i64, 0, libc::S_IFBLK as i64 | 0o600])),
+    Gate::new("raw-device", "the kernel's log through a device node", raw_device)
+        .by(Call::new(libc::SYS_mknodat, &[libc::AT_FDCWD as i64, 0, libc::S_IFCHR as i64 | 0o600])),
+    Gate::new("open-by-handle", "files outside the root by inode (shocker)", open_by_handle)
+        .by(Call::new(libc::SYS_open_by_handle_at, &[]))
+        .past(&[libc::ESTALE]),
+    Gate::new("name-to-handle", "inode handles to guess from", name_to_handle)
+        .by(Call::new(libc::SYS_name_to_handle_at, &[libc::AT_FDCWD as i64]))
+        .past(&[libc::EOPNOTSUPP, libc::EOVERFLOW]),
+    Gate::new("set-user-id", "root from a set-user-ID file", set_user_id),
 ];
-
-fn open_for_write(path: &str) -> Result<(), Errno> {
-    open_at(libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_NONBLOCK).map(drop)
-}
 
 /// Makes a node in the first place that takes files, runs `then` on it, and removes it.
 fn with_node(kind: u32, device: u64, then: fn(&str) -> Result<(), Errno>) -> Result<(), Errno> {
@@ -146,50 +80,6 @@ fn name_to_handle() -> Result<(), Errno> {
         0.into(),
     ];
     call(libc::SYS_name_to_handle_at, &mut arguments).map(drop)
-}
-
-fn sys_write() -> Result<(), Errno> {
-    const SETTINGS: &[&str] = &[
-        "/sys/kernel/mm/transparent_hugepage/enabled",
-        "/sys/kernel/mm/ksm/run",
-        "/sys/kernel/rcu_expedited",
-    ];
-    open_for_write(first_present(SETTINGS)?)
-}
-
-fn cgroup_write() -> Result<(), Errno> {
-    const MEMBERS: &[&str] = &[
-        "/sys/fs/cgroup/cgroup.procs",
-        "/sys/fs/cgroup/memory/cgroup.procs",
-        "/sys/fs/cgroup/pids/cgroup.procs",
-        "/sys/fs/cgroup/unified/cgroup.procs",
-    ];
-    open_for_write(first_present(MEMBERS)?)
-}
-
-fn first_present(paths: &[&'static str]) -> Result<&'static str, Errno> {
-    paths.iter().copied().find(|path| fs::symlink_metadata(path).is_ok()).ok_or(Errno(libc::ENOENT))
-}
-
-/// On a pipe, which is no terminal: ENOTTY once the call has been let through.
-fn terminal_call(request: i64) -> Result<(), Errno> {
-    let (read, _write) = pipe()?;
-    call(libc::SYS_ioctl, &mut [read.as_raw_fd().into(), request.into(), b"x\0\0\0".into()]).map(drop)
-}
-
-fn splice() -> Result<(), Errno> {
-    let ((source, fill), (_drain, target)) = (pipe()?, pipe()?);
-    call(libc::SYS_write, &mut [fill.as_raw_fd().into(), b"x".into(), 1.into()])?;
-    let mut arguments =
-        [source.as_raw_fd().into(), 0.into(), target.as_raw_fd().into(), 0.into(), 1.into(), 0.into()];
-    call(libc::SYS_splice, &mut arguments).map(drop)
-}
-
-fn vmsplice() -> Result<(), Errno> {
-    let (_read, write) = pipe()?;
-    let mut page = [0_u8; 16];
-    let vector = crate::sys::iovec(&mut page);
-    call(libc::SYS_vmsplice, &mut [write.as_raw_fd().into(), vector.as_slice().into(), 1.into()]).map(drop)
 }
 
 /// Root makes a set-user-ID copy of the probe and runs it as nobody: is the copy root?

@@ -2,70 +2,56 @@
 
 use std::os::fd::AsRawFd;
 
-use super::Gate;
+use super::gate::{Call, Gate};
 use crate::errno::Errno;
 use crate::sys::{Arg, c_string, call, call_for_fd, exit_now, open_at, wait_for};
 
 pub const GATES: &[Gate] = &[
-    Gate {
-        name: "unshare-user",
-        gives: "a user namespace with every capability",
-        past_the_door: &[],
-        attempt: || unshare(libc::CLONE_NEWUSER),
-    },
-    Gate {
-        name: "unshare-mount",
-        gives: "a mount namespace",
-        past_the_door: &[],
-        attempt: || unshare(libc::CLONE_NEWNS),
-    },
-    Gate {
-        name: "unshare-net",
-        gives: "a network namespace",
-        past_the_door: &[],
-        attempt: || unshare(libc::CLONE_NEWNET),
-    },
-    Gate {
-        name: "clone-user",
-        gives: "a child with every capability",
-        past_the_door: &[],
-        attempt: clone_user,
-    },
-    Gate { name: "clone3", gives: "flags that a filter cannot read", past_the_door: &[], attempt: clone3 },
-    Gate { name: "setns", gives: "another container's namespaces", past_the_door: &[], attempt: setns },
-    Gate { name: "mount", gives: "mounts of its own", past_the_door: &[libc::ENODEV], attempt: mount },
-    Gate { name: "umount", gives: "what a mount hides", past_the_door: &[libc::EINVAL], attempt: umount },
-    Gate { name: "pivot-root", gives: "another root", past_the_door: &[libc::ENOENT], attempt: pivot_root },
-    Gate {
-        name: "chroot",
-        gives: "the classic escape from a root directory",
-        past_the_door: &[],
-        attempt: chroot,
-    },
-    Gate { name: "fsopen", gives: "a filesystem driver", past_the_door: &[], attempt: fsopen },
-    Gate { name: "open-tree", gives: "a copy of a mount tree", past_the_door: &[], attempt: open_tree },
-    Gate {
-        name: "mount-setattr",
-        gives: "a mount without its read-only flag",
-        past_the_door: &[libc::EINVAL],
-        attempt: mount_setattr,
-    },
+    Gate::plain("unshare-user", "a user namespace with every capability", unshare(libc::CLONE_NEWUSER)),
+    Gate::plain("unshare-mount", "a mount namespace", unshare(libc::CLONE_NEWNS)),
+    Gate::plain("unshare-net", "a network namespace", unshare(libc::CLONE_NEWNET)),
+    Gate::new("clone-user", "a child with every capability", clone_user)
+        .by(Call::new(libc::SYS_clone, &[CLONE_USER_FLAGS])),
+    Gate::new("clone3", "flags that a filter cannot read", || clone3(0)).by(CLONE3),
+    Gate::new("clone3-user", "a child with every capability, past a filter", || clone3(libc::CLONE_NEWUSER))
+        .by(CLONE3),
+    Gate::new("setns", "another container's namespaces", setns)
+        .by(Call::new(libc::SYS_setns, &[0, libc::CLONE_NEWUTS as i64])),
+    Gate::new("mount", "mounts of its own", mount).by(Call::new(libc::SYS_mount, &[])).past(&[libc::ENODEV]),
+    Gate::new("umount", "what a mount hides", umount)
+        .by(Call::new(libc::SYS_umount2, &[0, libc::MNT_DETACH as i64]))
+        .past(&[libc::EINVAL]),
+    Gate::new("pivot-root", "another root", pivot_root)
+        .by(Call::new(libc::SYS_pivot_root, &[]))
+        .past(&[libc::ENOENT]),
+    Gate::new("chroot", "the classic escape from a root directory", chroot)
+        .by(Call::new(libc::SYS_chroot, &[])),
+    Gate::new("fsopen", "a filesystem driver", fsopen).by(Call::new(libc::SYS_fsopen, &[])),
+    Gate::new("open-tree", "a copy of a mount tree", open_tree)
+        .by(Call::new(libc::SYS_open_tree, &[libc::AT_FDCWD as i64, 0, OPEN_TREE_CLONE])),
+    Gate::new("mount-setattr", "a mount without its read-only flag", mount_setattr)
+        .by(Call::new(libc::SYS_mount_setattr, &[libc::AT_FDCWD as i64, 0, 0, 0, 32]))
+        .past(&[libc::EINVAL]),
 ];
 
-fn unshare(flags: i32) -> Result<(), Errno> {
-    call(libc::SYS_unshare, &mut [flags.into()]).map(drop)
+const CLONE_USER_FLAGS: i64 = (libc::CLONE_NEWUSER | libc::SIGCHLD) as i64;
+const CLONE3: Call = Call::new(libc::SYS_clone3, &[0, 64]);
+const OPEN_TREE_CLONE: i64 = 1;
+
+const fn unshare(flags: i32) -> Call {
+    Call::new(libc::SYS_unshare, &[flags as i64])
 }
 
 fn clone_user() -> Result<(), Errno> {
-    let flags = i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD);
-    match call(libc::SYS_clone, &mut [flags.into()])? {
+    match call(libc::SYS_clone, &mut [CLONE_USER_FLAGS.into()])? {
         0 => exit_now(0),
         child => finished(child),
     }
 }
 
-fn clone3() -> Result<(), Errno> {
+fn clone3(flags: i32) -> Result<(), Errno> {
     let mut arguments = [0_u8; 64];
+    arguments[..8].copy_from_slice(&i64::from(flags).to_ne_bytes());
     arguments[32..40].copy_from_slice(&i64::from(libc::SIGCHLD).to_ne_bytes());
     match call(libc::SYS_clone3, &mut [arguments.as_mut_slice().into(), 64.into()])? {
         0 => exit_now(0),
@@ -109,7 +95,6 @@ fn fsopen() -> Result<(), Errno> {
 }
 
 fn open_tree() -> Result<(), Errno> {
-    const OPEN_TREE_CLONE: i32 = 1;
     let root = c_string("/");
     call_for_fd(
         libc::SYS_open_tree,

@@ -1,147 +1,105 @@
-//! Address families, protocols and options beyond ordinary networking. An error other than EPERM may also mean
-//! that this kernel lacks the protocol.
+//! Address families, protocols and options beyond ordinary networking.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::Gate;
+use super::gate::{Call, Gate};
 use crate::errno::Errno;
 use crate::sys::{call, call_for_fd};
 
-const IPPROTO_MPTCP: i32 = 262;
-
 pub const GATES: &[Gate] = &[
-    Gate {
-        name: "af-packet",
-        gives: "every frame on the network",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0),
-    },
-    Gate {
-        name: "raw-icmp",
-        gives: "forged packets",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP),
-    },
-    Gate {
-        name: "af-alg",
-        gives: "the kernel's cryptography (CVE-2026-31431)",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0),
-    },
-    Gate {
-        name: "af-vsock",
-        gives: "the hypervisor",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0),
-    },
-    Gate {
-        name: "af-tipc",
-        gives: "a cluster protocol (CVE-2021-43267)",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_TIPC, libc::SOCK_STREAM, 0),
-    },
-    Gate {
-        name: "af-rxrpc",
-        gives: "a remote procedure protocol (CVE-2026-43500)",
-        past_the_door: &[],
-        attempt: || socket(33, libc::SOCK_DGRAM, libc::PF_INET),
-    },
-    Gate {
-        name: "af-xdp",
-        gives: "the network driver's rings",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_XDP, libc::SOCK_RAW, 0),
-    },
-    Gate {
-        name: "mptcp",
-        gives: "TCP past Landlock's port rules",
-        past_the_door: &[],
-        attempt: || socket(libc::AF_INET, libc::SOCK_STREAM, IPPROTO_MPTCP),
-    },
-    Gate {
-        name: "netlink-netfilter",
-        gives: "the packet filter",
-        past_the_door: &[],
-        attempt: || netlink(libc::NETLINK_NETFILTER),
-    },
-    Gate {
-        name: "netlink-xfrm",
-        gives: "IPsec",
-        past_the_door: &[],
-        attempt: || netlink(libc::NETLINK_XFRM),
-    },
-    Gate {
-        name: "netlink-audit",
-        gives: "the audit log",
-        past_the_door: &[],
-        attempt: || netlink(libc::NETLINK_AUDIT),
-    },
-    Gate {
-        name: "netlink-sock-diag",
-        gives: "a list of sockets",
-        past_the_door: &[],
-        attempt: || netlink(libc::NETLINK_SOCK_DIAG),
-    },
-    Gate {
-        name: "netlink-uevent",
-        gives: "the host's hardware events",
-        past_the_door: &[],
-        attempt: || netlink(libc::NETLINK_KOBJECT_UEVENT),
-    },
-    Gate {
-        name: "netlink-generic",
-        gives: "every other kernel subsystem",
-        past_the_door: &[],
-        attempt: || netlink(libc::NETLINK_GENERIC),
-    },
-    Gate {
-        name: "udp-encap",
-        gives: "IPsec inside UDP (CVE-2026-43284)",
-        past_the_door: &[],
-        attempt: udp_encap,
-    },
-    Gate {
-        name: "tcp-ulp",
-        gives: "kernel TLS and other layers above TCP",
-        past_the_door: &[libc::ENOENT, libc::ENOTCONN],
-        attempt: tcp_ulp,
-    },
-    Gate {
-        name: "unix-oob",
-        gives: "out-of-band bytes on local sockets",
-        past_the_door: &[],
-        attempt: unix_oob,
-    },
+    Gate::plain("af-packet", "every frame on the network", socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)),
+    Gate::plain("raw-icmp", "forged packets", socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)),
+    Gate::plain(
+        "af-alg",
+        "the kernel's cryptography (CVE-2026-31431)",
+        socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0),
+    ),
+    Gate::plain("af-vsock", "the hypervisor", socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0)),
+    Gate::plain(
+        "af-tipc",
+        "a cluster protocol (CVE-2021-43267)",
+        socket(libc::AF_TIPC, libc::SOCK_STREAM, 0),
+    ),
+    Gate::plain(
+        "af-rxrpc",
+        "a remote procedure protocol (CVE-2026-43500)",
+        socket(AF_RXRPC, libc::SOCK_DGRAM, libc::PF_INET),
+    ),
+    Gate::plain("af-can", "a vehicle's bus", socket(libc::AF_CAN, libc::SOCK_RAW, CAN_RAW)),
+    Gate::plain("af-xdp", "the network driver's rings", socket(libc::AF_XDP, libc::SOCK_RAW, 0)),
+    Gate::plain(
+        "mptcp",
+        "TCP past Landlock's port rules",
+        socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP),
+    ),
+    Gate::plain(
+        "sctp",
+        "a transport protocol past Landlock's port rules",
+        socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP),
+    ),
+    Gate::plain("netlink-netfilter", "the packet filter", netlink(libc::NETLINK_NETFILTER)),
+    Gate::plain("netlink-xfrm", "IPsec", netlink(libc::NETLINK_XFRM)),
+    Gate::plain("netlink-audit", "the audit log", netlink(libc::NETLINK_AUDIT)),
+    Gate::plain("netlink-sock-diag", "a list of sockets", netlink(libc::NETLINK_SOCK_DIAG)),
+    Gate::plain("netlink-uevent", "the host's hardware events", netlink(libc::NETLINK_KOBJECT_UEVENT)),
+    Gate::plain("netlink-generic", "every other kernel subsystem", netlink(libc::NETLINK_GENERIC)),
+    Gate::new("iptables-replace", "the packet filter's tables (CVE-2021-22555)", || {
+        on_socket(libc::SOCK_STREAM, libc::IPPROTO_IP, IPT_SO_SET_REPLACE, &[0; 8])
+    })
+    .by(option(libc::IPPROTO_IP, IPT_SO_SET_REPLACE))
+    .past(&[libc::EINVAL]),
+    Gate::new("multicast-join", "packets of groups it was not sent (CVE-2023-6932)", || {
+        on_socket(libc::SOCK_DGRAM, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &ALL_HOSTS_ON_LOOPBACK)
+    })
+    .by(option(libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP)),
+    Gate::new("udp-encap", "IPsec inside UDP (CVE-2026-43284)", || {
+        on_socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP, UDP_ENCAP, &UDP_ENCAP_ESPINUDP.to_ne_bytes())
+    })
+    .by(option(libc::IPPROTO_UDP, UDP_ENCAP)),
+    Gate::new("tcp-ulp-tls", "kernel TLS (9 exploited bugs in 3 years)", || upper_layer(b"tls\0"))
+        .by(option(libc::IPPROTO_TCP, libc::TCP_ULP))
+        .past(NO_SUCH_LAYER),
+    Gate::new("tcp-ulp-espintcp", "IPsec inside TCP (CVE-2026-46300)", || upper_layer(b"espintcp\0"))
+        .by(option(libc::IPPROTO_TCP, libc::TCP_ULP))
+        .past(NO_SUCH_LAYER),
+    Gate::new("unix-oob", "out-of-band bytes on local sockets (CVE-2025-38236)", unix_oob)
+        .by(Call::new(libc::SYS_sendto, &[0, 0, 1, libc::MSG_OOB as i64])),
 ];
 
-fn socket(family: i32, kind: i32, protocol: i32) -> Result<(), Errno> {
-    open(family, kind, protocol).map(drop)
+const AF_RXRPC: i32 = 33;
+const CAN_RAW: i32 = 1;
+const IPT_SO_SET_REPLACE: i32 = 64;
+const UDP_ENCAP: i32 = 100;
+const UDP_ENCAP_ESPINUDP: i32 = 2;
+/// `struct ip_mreq`: 224.0.0.251 on 127.0.0.1.
+const ALL_HOSTS_ON_LOOPBACK: [u8; 8] = [224, 0, 0, 251, 127, 0, 0, 1];
+/// The kernel has looked for the layer, or has it and wants a connection first.
+const NO_SUCH_LAYER: &[i32] = &[libc::ENOENT, libc::ENOTCONN];
+
+const fn socket(family: i32, kind: i32, protocol: i32) -> Call {
+    Call::new(libc::SYS_socket, &[family as i64, (kind | libc::SOCK_CLOEXEC) as i64, protocol as i64])
 }
 
-fn open(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
-    call_for_fd(libc::SYS_socket, &mut [family.into(), (kind | libc::SOCK_CLOEXEC).into(), protocol.into()])
-}
-
-fn netlink(protocol: i32) -> Result<(), Errno> {
+const fn netlink(protocol: i32) -> Call {
     socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol)
 }
 
-fn set_option(socket: &OwnedFd, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
-    let length = value.len() as i64;
+const fn option(level: i32, name: i32) -> Call {
+    Call::new(libc::SYS_setsockopt, &[0, level as i64, name as i64])
+}
+
+fn open(kind: i32) -> Result<OwnedFd, Errno> {
+    call_for_fd(libc::SYS_socket, &mut [libc::AF_INET.into(), (kind | libc::SOCK_CLOEXEC).into()])
+}
+
+fn on_socket(kind: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    let (socket, length) = (open(kind)?, value.len() as i64);
     let mut arguments = [socket.as_raw_fd().into(), level.into(), name.into(), value.into(), length.into()];
     call(libc::SYS_setsockopt, &mut arguments).map(drop)
 }
 
-fn udp_encap() -> Result<(), Errno> {
-    const UDP_ENCAP: i32 = 100;
-    const UDP_ENCAP_ESPINUDP: i32 = 2;
-    let socket = open(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
-    set_option(&socket, libc::IPPROTO_UDP, UDP_ENCAP, &UDP_ENCAP_ESPINUDP.to_ne_bytes())
-}
-
-fn tcp_ulp() -> Result<(), Errno> {
-    let socket = open(libc::AF_INET, libc::SOCK_STREAM, 0)?;
-    set_option(&socket, libc::IPPROTO_TCP, libc::TCP_ULP, b"tls\0")
+fn upper_layer(name: &[u8]) -> Result<(), Errno> {
+    on_socket(libc::SOCK_STREAM, libc::IPPROTO_TCP, libc::TCP_ULP, name)
 }
 
 fn unix_oob() -> Result<(), Errno> {

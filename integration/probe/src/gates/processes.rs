@@ -2,46 +2,43 @@
 
 use std::os::fd::AsRawFd;
 
-use super::Gate;
+use super::gate::{Call, Gate};
 use crate::errno::Errno;
-use crate::sys::{call, call_for_fd, iovec};
+use crate::sys::{call, call_for_fd, exit_now, fork, iovec, wait_for};
 
 pub const GATES: &[Gate] = &[
-    Gate {
-        name: "ptrace",
-        gives: "another process's registers and memory",
-        past_the_door: &[],
-        attempt: ptrace,
-    },
-    Gate {
-        name: "process-vm-readv",
-        gives: "another process's memory",
-        past_the_door: &[],
-        attempt: process_vm_readv,
-    },
-    Gate {
-        name: "pidfd-getfd",
-        gives: "another process's descriptors",
-        past_the_door: &[],
-        attempt: pidfd_getfd,
-    },
-    Gate { name: "kcmp", gives: "addresses of kernel objects, in order", past_the_door: &[], attempt: kcmp },
-    Gate {
-        name: "perf-event-open",
-        gives: "the processor's counters",
-        past_the_door: &[],
-        attempt: perf_event_open,
-    },
-    #[cfg(target_arch = "x86_64")]
-    Gate { name: "modify-ldt", gives: "segments of its own", past_the_door: &[], attempt: modify_ldt },
+    Gate::plain("ptrace", "a parent that reads its registers and memory", Call::new(libc::SYS_ptrace, &[])),
+    Gate::new("ptrace-attach", "another process's registers and memory", ptrace_attach)
+        .by(Call::new(libc::SYS_ptrace, &[libc::PTRACE_SEIZE as i64])),
+    Gate::new("process-vm-readv", "another process's memory", process_vm_readv)
+        .by(Call::new(libc::SYS_process_vm_readv, &[0, 0, 1, 0, 1])),
+    Gate::new("pidfd-getfd", "another process's descriptors", pidfd_getfd)
+        .by(Call::new(libc::SYS_pidfd_getfd, &[])),
+    Gate::new("kcmp", "addresses of kernel objects, in order", kcmp)
+        .by(Call::new(libc::SYS_kcmp, &[0, 0, KCMP_VM])),
+    Gate::new("perf-event-open", "the processor's counters", perf_event_open)
+        .by(Call::new(libc::SYS_perf_event_open, &[0, 0, -1, -1])),
 ];
+
+const KCMP_VM: i64 = 1;
 
 fn own_pid() -> i32 {
     std::process::id() as i32
 }
 
-fn ptrace() -> Result<(), Errno> {
-    call(libc::SYS_ptrace, &mut [(libc::PTRACE_TRACEME as i32).into()]).map(drop)
+/// On a child that waits to be ended.
+fn ptrace_attach() -> Result<(), Errno> {
+    let child = match fork()? {
+        0 => {
+            let code = call(libc::SYS_pause, &mut []).err().map_or(0, |errno| errno.0);
+            exit_now(code)
+        }
+        child => child,
+    };
+    let result = call(libc::SYS_ptrace, &mut [(libc::PTRACE_SEIZE as i32).into(), child.into()]);
+    call(libc::SYS_kill, &mut [child.into(), libc::SIGKILL.into()])?;
+    wait_for(child);
+    result.map(drop)
 }
 
 fn process_vm_readv() -> Result<(), Errno> {
@@ -58,7 +55,6 @@ fn pidfd_getfd() -> Result<(), Errno> {
 }
 
 fn kcmp() -> Result<(), Errno> {
-    const KCMP_VM: i32 = 1;
     call(libc::SYS_kcmp, &mut [own_pid().into(), own_pid().into(), KCMP_VM.into()]).map(drop)
 }
 
@@ -71,10 +67,4 @@ fn perf_event_open() -> Result<(), Errno> {
     attributes[40..48].copy_from_slice(&EXCLUDE_KERNEL_AND_HYPERVISOR.to_ne_bytes());
     let mut arguments = [attributes.as_slice().into(), 0.into(), (-1).into(), (-1).into()];
     call_for_fd(libc::SYS_perf_event_open, &mut arguments).map(drop)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn modify_ldt() -> Result<(), Errno> {
-    let mut buffer = [0; 16];
-    call(libc::SYS_modify_ldt, &mut [0.into(), buffer.as_mut_slice().into(), 16.into()]).map(drop)
 }
