@@ -1,5 +1,5 @@
-//! The table of SECURITY.md. What this machine cannot tell, because its kernel or its peers are others, stays as it was
-//! recorded; the rest must be what the probe sees.
+//! The table of SECURITY.md. What depends on the kernel and the peers, `oci` among it, is compared where they are those of
+//! the table; `baseline` and `strict` everywhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,11 +29,14 @@ pub fn assert_current(unconfined: &Column, ours: [&Column; OURS]) {
     let (caption, _) = found.split_once('\n').unwrap_or_default();
     let comparable = update || caption == versions();
     let (caption, peers) = if comparable { (versions(), peers()) } else { (caption.to_owned(), NO_PEERS) };
-    let columns = Vec::from_iter(ours.map(Some).into_iter().chain(peers.iter().map(Option::as_ref)));
+    let [oci, baseline, strict] = ours;
+    let ours = [comparable.then_some(oci), Some(baseline), Some(strict)];
+    let columns = Vec::from_iter(ours.into_iter().chain(peers.iter().map(Option::as_ref)));
     let recorded = recorded(found);
     let fates = unconfined.gates().map(|(gate, answer)| {
         let topic = answer["topic"].as_str().expect("every gate has a topic");
-        (topic, gate, fates(gate, unconfined, &columns, recorded.get(gate)))
+        let recorded = if update { None } else { recorded.get(gate) };
+        (topic, gate, fates(gate, unconfined, &columns, recorded))
     });
     let table = format!("{caption}\n\n{}\n{}", table(&fates.collect::<Vec<_>>()), reasons());
     if update {
@@ -81,13 +84,14 @@ fn peers() -> Peers {
     [own("runc"), own("crun"), of_engine("runc"), of_engine("crun")]
 }
 
-/// As seen; as recorded where there is nothing to see.
+/// As seen; as recorded where nothing is to be seen, or the same on another kernel.
 fn fates(gate: &str, unconfined: &Column, columns: &[Option<&Column>], recorded: Option<&Fates>) -> Fates {
     std::array::from_fn(|place| {
-        let recorded = recorded.map_or(Fate::Lacking, |fates| fates[place]);
-        match columns[place].map(|column| column.fate(gate, unconfined)) {
-            None | Some(Fate::Lacking) => recorded,
-            Some(seen) => seen,
+        let seen = columns[place].map(|column| column.fate(gate, unconfined));
+        match (seen, recorded.map(|fates| fates[place])) {
+            (Some(Fate::Lacking) | None, Some(recorded)) => recorded,
+            (Some(seen), Some(recorded)) if seen.is_open() == recorded.is_open() => recorded,
+            (seen, _) => seen.unwrap_or(Fate::Lacking),
         }
     })
 }
@@ -121,7 +125,7 @@ fn table(gates: &[(&str, &str, Fates)]) -> String {
             text += &line(promise, &names.join(", "), &fates.map(|fate| fate.to_string()));
         }
     }
-    let open = |place| gates.iter().filter(|(.., fates)| fates[place] == Fate::Open).count();
+    let open = |place: usize| gates.iter().filter(|(.., fates)| fates[place].is_open()).count();
     let sums: [String; COLUMNS.len()] = std::array::from_fn(|place| format!("**{}**", open(place)));
     text + &line("", &format!("open, of {}", gates.len()), &sums)
 }

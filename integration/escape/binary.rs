@@ -15,19 +15,7 @@ const EXECS: usize = 100;
 
 /// A container with every capability we have, in the host's user namespace; its program hunts.
 fn hunter(outside: &Outside, seconds: &str) -> Bundle {
-    let last: u64 = fs::read_to_string("/proc/sys/kernel/cap_last_cap")
-        .expect("a number")
-        .trim()
-        .parse()
-        .expect("a number");
-    let held = caps::read(None, caps::CapSet::Bounding).expect("cannot read our capabilities");
-    let names: Vec<String> =
-        held.iter().filter(|cap| u64::from(cap.index()) <= last).map(ToString::to_string).collect();
-    Bundle::probe(&["hunt", seconds, &outside.canary()]).edit(|config| {
-        config["process"]["capabilities"] =
-            json!({ "bounding": names, "effective": names, "permitted": names });
-        config["process"]["noNewPrivileges"] = json!(false);
-    })
+    Bundle::probe(&["hunt", seconds, &outside.canary()]).privileged()
 }
 
 fn start(runtime: &Runtime, bundle: &Bundle) -> String {

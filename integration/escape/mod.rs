@@ -10,6 +10,7 @@ mod identity;
 mod masks;
 mod names;
 mod parser;
+mod privileged;
 mod procfs;
 mod rootfs;
 mod shared;

@@ -98,6 +98,23 @@ impl Bundle {
         })
     }
 
+    /// What engines call privileged: every capability that we have, every device, and nothing hidden or read-only.
+    pub fn privileged(self) -> Bundle {
+        self.edit(|config| {
+            let names = held_capabilities();
+            config["process"]["capabilities"] =
+                json!({ "bounding": names, "effective": names, "permitted": names });
+            config["process"]["noNewPrivileges"] = json!(false);
+            config["linux"]["resources"]["devices"] = json!([{ "allow": true, "access": "rwm" }]);
+            config["linux"]["maskedPaths"] = json!([]);
+            config["linux"]["readonlyPaths"] = json!([]);
+            for mount in config["mounts"].as_array_mut().expect("mounts is a list") {
+                let options = mount["options"].as_array_mut().expect("options is a list");
+                options.retain(|option| option != "ro");
+            }
+        })
+    }
+
     /// For an ordinary user: root inside is that user, and nothing needs a right of the host's root.
     pub fn rootless(self, id: u32) -> Bundle {
         self.edit(|config| {
@@ -150,6 +167,14 @@ pub const ENGINE_CAPABILITIES: &[&str] = &[
     "CAP_KILL",
     "CAP_AUDIT_WRITE",
 ];
+
+/// The names of the capabilities that this process may have and that the kernel knows.
+fn held_capabilities() -> Vec<String> {
+    let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap").expect("cannot read the last capability");
+    let last: u64 = last.trim().parse().expect("a number");
+    let held = caps::read(None, caps::CapSet::Bounding).expect("cannot read our capabilities");
+    held.iter().filter(|cap| u64::from(cap.index()) <= last).map(ToString::to_string).collect()
+}
 
 /// What an engine would write for a plain image.
 fn base_config(args: &[&str], id: &str) -> Value {

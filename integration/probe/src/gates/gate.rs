@@ -58,6 +58,8 @@ pub struct Call {
     arch: &'static str,
     number: libc::c_long,
     arguments: [i64; 6],
+    /// What the kernel asks for beside a filter's consent.
+    capability: Option<&'static str>,
 }
 
 impl Call {
@@ -71,7 +73,13 @@ impl Call {
         let mut arguments = [0; 6];
         let (taken, _) = arguments.split_at_mut(given.len());
         taken.copy_from_slice(given);
-        Call { arch, number, arguments }
+        Call { arch, number, arguments, capability: None }
+    }
+
+    /// Names the capability that the kernel asks for.
+    pub const fn needing(mut self, capability: &'static str) -> Call {
+        self.capability = Some(capability);
+        self
     }
 
     fn make(&self) -> Result<(), Errno> {
@@ -83,6 +91,7 @@ impl Call {
             ("arch", Json::from(self.arch)),
             ("number", self.number.into()),
             ("arguments", self.arguments.into_iter().map(Json::Int).collect()),
+            ("capability", self.capability.into()),
         ])
     }
 }

@@ -7,7 +7,8 @@ use crate::errno::Errno;
 use crate::sys::{c_string, call, call_for_fd, pipe};
 
 pub const GATES: &[Gate] = &[
-    Gate::new("bpf", "programs in the kernel", bpf).by(Call::new(libc::SYS_bpf, &[BPF_MAP_CREATE, 0, 128])),
+    Gate::new("bpf", "programs in the kernel", bpf)
+        .by(Call::new(libc::SYS_bpf, &[BPF_MAP_CREATE, 0, 128]).needing("CAP_BPF")),
     Gate::new("io-uring", "a second system call table", io_uring)
         .by(Call::new(libc::SYS_io_uring_setup, &[1])),
     Gate::new("native-aio", "buffers shared with the kernel", native_aio)

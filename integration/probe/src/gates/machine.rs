@@ -8,31 +8,55 @@ use crate::errno::Errno;
 use crate::sys::{c_string, call, open_at};
 
 pub const GATES: &[Gate] = &[
-    Gate::plain("reboot", "the machine's power switch", Call::new(libc::SYS_reboot, &[]))
-        .past(&[libc::EINVAL]),
-    Gate::plain("kexec-load", "another kernel", Call::new(libc::SYS_kexec_load, &[0, 0, 0, 0x7]))
-        .past(&[libc::EINVAL]),
-    Gate::plain("init-module", "code in the kernel", Call::new(libc::SYS_init_module, &[]))
-        .past(&[libc::ENOEXEC, libc::EFAULT]),
-    Gate::plain("finit-module", "code in the kernel", Call::new(libc::SYS_finit_module, &[-1]))
-        .past(&[libc::EBADF]),
+    Gate::plain(
+        "reboot",
+        "the machine's power switch",
+        Call::new(libc::SYS_reboot, &[]).needing("CAP_SYS_BOOT"),
+    )
+    .past(&[libc::EINVAL]),
+    Gate::plain(
+        "kexec-load",
+        "another kernel",
+        Call::new(libc::SYS_kexec_load, &[0, 0, 0, 0x7]).needing("CAP_SYS_BOOT"),
+    )
+    .past(&[libc::EINVAL]),
+    Gate::plain(
+        "init-module",
+        "code in the kernel",
+        Call::new(libc::SYS_init_module, &[]).needing("CAP_SYS_MODULE"),
+    )
+    .past(&[libc::ENOEXEC, libc::EFAULT]),
+    Gate::plain(
+        "finit-module",
+        "code in the kernel",
+        Call::new(libc::SYS_finit_module, &[-1]).needing("CAP_SYS_MODULE"),
+    )
+    .past(&[libc::EBADF]),
     Gate::new("delete-module", "the kernel's defences unloaded", || {
         with_path(libc::SYS_delete_module, "no_such_module", libc::O_NONBLOCK)
     })
-    .by(Call::new(libc::SYS_delete_module, &[0, libc::O_NONBLOCK as i64]))
+    .by(Call::new(libc::SYS_delete_module, &[0, libc::O_NONBLOCK as i64]).needing("CAP_SYS_MODULE"))
     .past(&[libc::ENOENT]),
     Gate::new("swapon", "memory written where it likes", || with_path(libc::SYS_swapon, "/no-such-file", 0))
-        .by(Call::new(libc::SYS_swapon, &[]))
+        .by(Call::new(libc::SYS_swapon, &[]).needing("CAP_SYS_ADMIN"))
         .past(&[libc::ENOENT]),
     Gate::new("acct", "a file written by the kernel", || with_path(libc::SYS_acct, "/no-such-file", 0))
-        .by(Call::new(libc::SYS_acct, &[]))
+        .by(Call::new(libc::SYS_acct, &[]).needing("CAP_SYS_PACCT"))
         .past(&[libc::ENOENT]),
-    Gate::plain("settimeofday", "everybody's clock", Call::new(libc::SYS_settimeofday, &[])),
+    Gate::plain(
+        "settimeofday",
+        "everybody's clock",
+        Call::new(libc::SYS_settimeofday, &[]).needing("CAP_SYS_TIME"),
+    ),
     Gate::new("quotactl", "the disk quotas of all", quotactl)
         .by(Call::new(libc::SYS_quotactl, &[Q_SYNC_USRQUOTA]))
         .past(&[libc::ENODEV, libc::ENOENT, libc::ENOTBLK]),
     #[cfg(target_arch = "x86_64")]
-    Gate::plain("iopl", "the ports of every device", Call::new(libc::SYS_iopl, &[3])),
+    Gate::plain(
+        "iopl",
+        "the ports of every device",
+        Call::new(libc::SYS_iopl, &[3]).needing("CAP_SYS_RAWIO"),
+    ),
     Gate::new("core-pattern", "a program run by the host on a crash", || {
         open_for_write("/proc/sys/kernel/core_pattern")
     }),

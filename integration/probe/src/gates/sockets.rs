@@ -7,8 +7,16 @@ use crate::errno::Errno;
 use crate::sys::{call, call_for_fd};
 
 pub const GATES: &[Gate] = &[
-    Gate::plain("af-packet", "every frame on the network", socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)),
-    Gate::plain("raw-icmp", "forged packets", socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)),
+    Gate::plain(
+        "af-packet",
+        "every frame on the network",
+        socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0).needing("CAP_NET_RAW"),
+    ),
+    Gate::plain(
+        "raw-icmp",
+        "forged packets",
+        socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP).needing("CAP_NET_RAW"),
+    ),
     Gate::plain(
         "af-alg",
         "the kernel's cryptography (CVE-2026-31431)",
@@ -26,7 +34,11 @@ pub const GATES: &[Gate] = &[
         socket(AF_RXRPC, libc::SOCK_DGRAM, libc::PF_INET),
     ),
     Gate::plain("af-can", "a vehicle's bus", socket(libc::AF_CAN, libc::SOCK_RAW, CAN_RAW)),
-    Gate::plain("af-xdp", "the network driver's rings", socket(libc::AF_XDP, libc::SOCK_RAW, 0)),
+    Gate::plain(
+        "af-xdp",
+        "the network driver's rings",
+        socket(libc::AF_XDP, libc::SOCK_RAW, 0).needing("CAP_NET_RAW"),
+    ),
     Gate::plain(
         "mptcp",
         "TCP past Landlock's port rules",
@@ -46,7 +58,7 @@ pub const GATES: &[Gate] = &[
     Gate::new("iptables-replace", "the packet filter's tables (CVE-2021-22555)", || {
         on_socket(libc::SOCK_STREAM, libc::IPPROTO_IP, IPT_SO_SET_REPLACE, &[0; 8])
     })
-    .by(option(libc::IPPROTO_IP, IPT_SO_SET_REPLACE))
+    .by(option(libc::IPPROTO_IP, IPT_SO_SET_REPLACE).needing("CAP_NET_ADMIN"))
     .past(&[libc::EINVAL]),
     Gate::new("multicast-join", "packets of groups it was not sent (CVE-2023-6932)", || {
         on_socket(libc::SOCK_DGRAM, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &ALL_HOSTS_ON_LOOPBACK)
