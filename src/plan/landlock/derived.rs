@@ -1,16 +1,15 @@
-//! Landlock rules derived from the container itself (`landlock(7)`, Linux 5.13).
+//! The domain that is derived from the container itself: its root filesystem, mounts and devices.
 //!
 //! The kernel walks from a file up through its mounts to the root of the namespace, so a rule on the
 //! container's root covers all that is mounted in it, and nothing else: a descriptor, a `/proc/PID/root` or a
 //! foreign mount namespace leads outside every rule. Rights add up on the way, so what some mount must not
 //! have is left out of the root's rule and granted on the mounts that need it.
 
-use serde::{Deserialize, Serialize};
-
-use super::mounts::{Mount, Rootfs, Source};
-use super::namespaces::{NamespaceKind, Namespaces};
-use super::{Input, Notes};
+use super::{Landlock, PathBeneath, rights};
 use crate::level::Level;
+use crate::plan::mounts::{Mount, Rootfs, Source};
+use crate::plan::namespaces::{NamespaceKind, Namespaces};
+use crate::plan::{Input, Notes};
 
 /// Read, list and execute: what needs no write access.
 const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
@@ -27,42 +26,6 @@ const SCOPE_SIGNAL: u64 = 1 << 1;
 /// The lowest ABI that is of use: before it, no file can be moved between directories at all.
 const LOWEST_ABI: u32 = 2;
 
-/// A ruleset, in the bits of `linux/landlock.h`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Landlock {
-    /// The ABI the ruleset was made for.
-    pub abi: u32,
-    /// Rights that are denied unless a rule grants them.
-    pub handled_access_fs: u64,
-    /// Scopes that end at the domain's border.
-    pub scoped: u64,
-    /// What is granted beneath which path.
-    pub path_beneath: Vec<PathBeneath>,
-}
-
-/// Rights beneath one path of the container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PathBeneath {
-    /// The container's root, or a mount point in it.
-    pub path: String,
-    /// The rights.
-    pub allowed_access: u64,
-}
-
-/// Every filesystem right of an ABI.
-fn rights(abi: u32) -> u64 {
-    let count = match abi {
-        0 => 0,
-        1 => 13,
-        2 => 14,
-        3 | 4 => 15,
-        _ => 16,
-    };
-    (1 << count) - 1
-}
-
 /// Abstract sockets belong to the network namespace: in one that is not the host's there is none of the host
 /// to reach, and a scope would only keep an exec, whose domain is another one, from its container's sockets.
 fn wanted_scopes(level: Level, namespaces: &Namespaces) -> u64 {
@@ -74,7 +37,8 @@ fn wanted_scopes(level: Level, namespaces: &Namespaces) -> u64 {
     }
 }
 
-pub(super) fn resolve(
+/// The domain that follows from what the container is.
+pub(in crate::plan) fn derive(
     input: &Input<'_>,
     namespaces: &Namespaces,
     rootfs: &Rootfs,
