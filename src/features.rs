@@ -9,6 +9,7 @@ use crate::host;
 use crate::level::Level;
 use crate::oci;
 use crate::plan::hooks::Point;
+use crate::plan::landlock::rights::{self, Kind};
 use crate::plan::mounts::option_names;
 use crate::plan::seccomp::known;
 use crate::plan::{caps, memory_policy};
@@ -71,11 +72,17 @@ fn seccomp() -> Value {
 
 fn annotations() -> Value {
     let levels = [Level::Oci, Level::Baseline, Level::Strict].map(|level| level.to_string());
+    let landlock_abi = sys::process::landlock_abi().min(rights::NEWEST_ABI);
     json!({
         "dev.sandrun.version": env!("CARGO_PKG_VERSION"),
         "dev.sandrun.checkpoint.enabled": "true",
         "dev.sandrun.levels": levels.join(","),
         "dev.sandrun.level.default": Level::default().to_string(),
-        "dev.sandrun.landlock.abi": sys::process::landlock_abi().to_string(),
+        "dev.sandrun.landlock.abi": landlock_abi.to_string(),
+        "dev.sandrun.landlock.accessFs": rights::names(Kind::Fs, rights::all(Kind::Fs, landlock_abi)).join(","),
+        "dev.sandrun.landlock.accessNet": rights::names(Kind::Net, rights::all(Kind::Net, landlock_abi)).join(","),
+        "dev.sandrun.landlock.scoped": rights::names(Kind::Scope, rights::all(Kind::Scope, landlock_abi)).join(","),
+        // What `process.landlock` may hold: the proposal's form, and LandlockConfig.
+        "dev.sandrun.landlock.process": "runtime-spec-1241,landlockconfig",
     })
 }

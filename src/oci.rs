@@ -27,6 +27,8 @@ pub struct Config {
     pub unknown: Vec<String>,
     /// `linux.resources.pids.limit` as written; 0 only from version 1.3 on, before it meant that none is set.
     pub pids_limit: Option<i64>,
+    /// `process.landlock` as written: the typed form does not know it.
+    pub landlock: Option<Value>,
 }
 
 impl Config {
@@ -73,24 +75,41 @@ pub fn parse(text: &str) -> Result<Config> {
     let version = check_version(&value)?;
     let pids_limit = value.pointer("/linux/resources/pids/limit").and_then(Value::as_i64);
     let pids_limit = pids_limit.filter(|&limit| limit != 0 || version >= (1, 3));
+    let landlock = take_landlock(&mut value);
     let mut unknown = adapt(&mut value);
     let spec = typed(value, "", &mut unknown)?;
-    Ok(Config { spec, unknown, pids_limit })
+    Ok(Config { spec, unknown, pids_limit, landlock })
+}
+
+fn take_landlock(config: &mut Value) -> Option<Value> {
+    config.get_mut("process")?.as_object_mut()?.remove("landlock")
+}
+
+/// The process of an exec.
+#[derive(Debug, Clone)]
+pub struct ExecProcess {
+    /// The typed form.
+    pub typed: Process,
+    /// `landlock` as written.
+    pub landlock: Option<Value>,
+    /// Paths of fields that no part of sandrun knows.
+    pub unknown: Vec<String>,
 }
 
 /// Reads the process of an exec: the `process` object of `config.json`, in a file of its own.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_process(path: &Path) -> Result<(Process, Vec<String>)> {
+pub fn load_process(path: &Path) -> Result<ExecProcess> {
     let text = read(path)?;
     let value: Value =
         serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
     let mut value = Value::Object([("process".to_owned(), value)].into_iter().collect());
+    let landlock = take_landlock(&mut value);
     let mut unknown = adapt(&mut value);
     let value = value.get_mut("process").map(Value::take).unwrap_or_default();
-    let process = typed(value, "process.", &mut unknown)?;
-    Ok((process, unknown))
+    let typed = typed(value, "process.", &mut unknown)?;
+    Ok(ExecProcess { typed, landlock, unknown })
 }
 
 /// `linux.resources` of an update, and what in it is not known.

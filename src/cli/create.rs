@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Global;
+use super::rules::Rules;
 use crate::container::create::{Console, Wish, create};
 use crate::container::state::StateDir;
 use crate::container::status::changes;
@@ -46,6 +47,8 @@ pub(super) struct Bundle {
     /// How many descriptors above standard error the program inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
+    #[command(flatten)]
+    rules: Rules,
 }
 
 impl Bundle {
@@ -58,6 +61,14 @@ impl Bundle {
             std::path::absolute(&bundle).context(|| format!("cannot use the bundle {}", bundle.display()))?;
         let config = oci::load(&bundle)?;
         global.log().unknown_capabilities(&config.unknown_capabilities());
+        let mut options = plan::Options {
+            keep_keyring: self.no_new_keyring,
+            preserve_fds: self.preserve_fds,
+            listen_fds: listen_fds(),
+            no_pivot: self.no_pivot,
+            ..plan::Options::default()
+        };
+        self.rules.add_to(&mut options)?;
         Ok(Wish {
             id: id.to_owned(),
             bundle,
@@ -66,13 +77,7 @@ impl Bundle {
             level: global.level,
             systemd_cgroup: global.systemd_cgroup,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),
-            options: plan::Options {
-                keep_keyring: self.no_new_keyring,
-                preserve_fds: self.preserve_fds,
-                listen_fds: listen_fds(),
-                no_pivot: self.no_pivot,
-                ..plan::Options::default()
-            },
+            options,
             pid_file: self.pid_file.clone(),
             pidfd_socket: self.pidfd_socket.clone(),
         })

@@ -15,6 +15,7 @@ mod pause;
 mod ps;
 mod restore;
 mod resume;
+mod rules;
 mod run;
 mod shielded;
 mod spec;

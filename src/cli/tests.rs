@@ -33,6 +33,7 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         config: &config.spec,
         options: plan::Options { sealed_root, ..plan::Options::default() },
         pids_limit: config.pids_limit,
+        landlock: config.landlock.as_ref(),
         unknown: &config.unknown,
         bundle: Path::new("/bundle"),
         level,

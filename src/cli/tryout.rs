@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Global;
+use super::rules::Rules;
 use super::run::{foreground, made_up_id};
 use crate::container::create::{Console, Wish};
 use crate::container::state::StateDir;
@@ -32,6 +33,8 @@ pub(super) struct Arguments {
     /// Let it use the host's network
     #[arg(long)]
     net: bool,
+    #[command(flatten)]
+    rules: Rules,
     /// Set an environment variable, or keep the caller's
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -71,6 +74,8 @@ const SCRATCH: [&str; 2] = ["/tmp", "/var/tmp"];
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let sandbox = sandbox(arguments)?;
+    let mut options = plan::Options { sealed_root: true, ..plan::Options::default() };
+    arguments.rules.add_to(&mut options)?;
     let mut wish = Wish {
         id: made_up_id("try")?,
         bundle: PathBuf::from("/"),
@@ -79,7 +84,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         level: global.level.or(Some(Level::Strict)),
         systemd_cgroup: global.systemd_cgroup,
         console: Console::None,
-        options: plan::Options { sealed_root: true, ..plan::Options::default() },
+        options,
         pid_file: None,
         pidfd_socket: None,
     };

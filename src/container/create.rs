@@ -148,6 +148,7 @@ pub(super) fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
         config: &config.spec,
         options: plan::Options { manager, ..wish.options.clone() },
         pids_limit: config.pids_limit,
+        landlock: config.landlock.as_ref(),
         unknown: &config.unknown,
         bundle: &wish.bundle,
         level,

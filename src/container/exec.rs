@@ -20,7 +20,7 @@ use crate::oci;
 use crate::plan::caps::{CapabilityMasks, limit};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::process::{Terminal, User};
-use crate::plan::{Namespaces, Plan, Workload, within};
+use crate::plan::{self, Namespaces, Plan, Workload, within};
 use crate::resctrl::Resctrl;
 
 /// What the caller wants.
@@ -220,7 +220,7 @@ fn open_namespaces(kinds: &[NamespaceKind], pid: i32) -> Result<Vec<(NamespaceKi
 fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
     let own = &plan.workload;
     let mut workload = match &wish.process {
-        Process::File(path) => from_file(path)?,
+        Process::File(path) => from_file(path, host)?,
         Process::Like(overrides) => like(own, overrides, plan),
     };
     workload.capabilities = capabilities(&workload.capabilities, plan, host)?;
@@ -228,8 +228,7 @@ fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
     workload.new_keyring = own.new_keyring;
     workload.personality = own.personality;
     workload.memory_policy.clone_from(&own.memory_policy);
-    workload.landlock.clone_from(&own.landlock);
-    workload.seccomp.clone_from(&own.seccomp);
+    narrow(&mut workload, own)?;
     workload.preserve_fds = wish.preserve_fds;
     workload.listen_fds = None;
     workload.oom_score_adj = workload.oom_score_adj.or(own.oom_score_adj);
@@ -253,16 +252,40 @@ fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
     Ok(workload)
 }
 
-fn from_file(path: &Path) -> Result<Workload> {
-    let (process, _) = oci::load_process(path)?;
-    crate::plan::process::resolve(&process, "process").map_err(|errors| {
+/// The container's own domains and filters, and within them what the process asks for beside.
+fn narrow(workload: &mut Workload, own: &Workload) -> Result<()> {
+    let further = std::mem::take(&mut workload.landlock);
+    workload.landlock.clone_from(&own.landlock);
+    // What the container's programs have removed since grants nothing.
+    let rules = workload.landlock.iter_mut().flat_map(|domain| &mut domain.path_beneath);
+    rules.for_each(|rule| rule.optional = true);
+    workload.no_new_privs |= !further.is_empty();
+    workload.landlock.extend(further);
+    workload.seccomp =
+        plan::landlock::shut_ways_round(own.seccomp.clone(), &workload.landlock).map_err(not_valid)?;
+    Ok(())
+}
+
+fn from_file(path: &Path, host: &Host) -> Result<Workload> {
+    let process = oci::load_process(path)?;
+    let mut workload = plan::process::resolve(&process.typed, "process").map_err(|errors| {
         let what = format!("cannot run the process of {}", path.display());
         Error::all(&what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, ""))
-    })
+    })?;
+    if let Some(block) = &process.landlock {
+        let (domain, _) = plan::landlock::of_process(block, host.landlock_abi)?;
+        workload.landlock.extend(domain);
+    }
+    Ok(workload)
+}
+
+fn not_valid(errors: Vec<Error>) -> Error {
+    let what = "cannot run the process";
+    Error::all(what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, ""))
 }
 
 fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
-    let mut workload = Workload { args: overrides.args.clone(), ..own.clone() };
+    let mut workload = Workload { args: overrides.args.clone(), landlock: Vec::new(), ..own.clone() };
     workload.capabilities = plan.asked_capabilities;
     workload.no_new_privs |= overrides.no_new_privs;
     if let Some(cwd) = &overrides.cwd {

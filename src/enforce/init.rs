@@ -39,6 +39,8 @@ pub struct Init {
     pub program: Option<CString>,
     /// A directory outside the container, to try Landlock on.
     pub outside: Option<OwnedFd>,
+    /// Paths of Landlock rules that are not there, and need not be.
+    pub without_landlock_rule: Vec<String>,
     /// Hooks that run before the program does.
     pub hooks_at_start: Batch,
     /// What was read back.
@@ -70,6 +72,7 @@ pub fn main(control: Option<i32>) -> ExitCode {
         readonly_later: Vec::new(),
         program: None,
         outside: None,
+        without_landlock_rule: Vec::new(),
         hooks_at_start: Batch::default(),
         receipt: Receipt::default(),
     };

@@ -14,7 +14,7 @@ pub fn refusals(plan: &Plan) -> Vec<Error> {
     };
     let workload = &plan.workload;
     let mut refusals = Vec::new();
-    if workload.landlock.is_some() {
+    if !workload.landlock.is_empty() {
         refusals.push(refuse(
             "Landlock",
             "no kernel gives a domain to a process from outside, so the restored processes would be in none",

@@ -33,6 +33,7 @@ use std::path::Path;
 
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
@@ -137,6 +138,8 @@ pub struct Input<'a> {
     pub options: Options,
     /// `linux.resources.pids.limit` as it is written, where it is: the typed form cannot tell 0 from nothing.
     pub pids_limit: Option<i64>,
+    /// `process.landlock` as it is written: no version of the specification has it yet.
+    pub landlock: Option<&'a Value>,
     /// Fields of `config.json` that nobody knows; they are listed in the plan.
     pub unknown: &'a [String],
     /// The bundle's absolute path; `root.path` is relative to it.
@@ -163,6 +166,12 @@ pub struct Options {
     /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
     /// from before the container's mounts are made: for a root filesystem that is the host's.
     pub sealed_root: bool,
+    /// Ports of TCP that may be bound to (`--tcp-bind`), as the annotation has them.
+    pub tcp_bind: Option<String>,
+    /// Ports of TCP that may be connected to (`--tcp-connect`).
+    pub tcp_connect: Option<String>,
+    /// Landlock rules as LandlockConfig JSON: what is in the file of `--landlock`.
+    pub landlock: Option<String>,
 }
 
 impl Options {
@@ -260,10 +269,18 @@ fn refused(id: &str, refusals: Vec<Error>) -> Error {
     Error::all(&what, refusals).unwrap_or_else(|| Error::new(Kind::Failed, what, ""))
 }
 
+/// The annotations of our own that this version reads.
+const ANNOTATIONS: [&str; 4] =
+    [Level::ANNOTATION, landlock::ANNOTATION, landlock::TCP_BIND, landlock::TCP_CONNECT];
+
+fn annotation<'a>(input: &Input<'a>, name: &str) -> Option<&'a str> {
+    input.config.annotations().as_ref()?.get(name).map(String::as_str)
+}
+
 /// What nobody reads, among it the misspelt wishes to sandrun itself.
 fn note_unknown(input: &Input<'_>, notes: &mut Notes) {
     let mut annotations: Vec<_> = input.config.annotations().iter().flat_map(HashMap::keys).collect();
-    annotations.retain(|name| name.starts_with("dev.sandrun.") && *name != Level::ANNOTATION);
+    annotations.retain(|name| name.starts_with("dev.sandrun.") && !ANNOTATIONS.contains(&name.as_str()));
     annotations.sort();
     let annotations = annotations.into_iter().map(|name| format!("annotations[{name:?}]"));
     for field in input.unknown.iter().cloned().chain(annotations) {

@@ -61,9 +61,9 @@ pub struct Workload {
     pub personality: Option<u32>,
     /// A session keyring of its own.
     pub new_keyring: bool,
-    /// Landlock rules.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landlock: Option<Landlock>,
+    /// Landlock domains, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub landlock: Vec<Landlock>,
     /// Seccomp programs, all of which must allow a call.
     pub seccomp: Vec<Filter>,
     /// AppArmor profile for the `execve`.
@@ -136,8 +136,8 @@ pub(super) fn container(
     (workload.preserve_fds, workload.listen_fds) = input.options.descriptors();
     let capabilities = process.and_then(|process| process.capabilities().as_ref());
     workload.capabilities = caps::resolve(input, caps::asked(capabilities), notes);
-    workload.landlock = landlock::resolve(input, namespaces, rootfs, mounts, notes);
     workload.seccomp = seccomp(input, notes);
+    landlock::resolve(input, namespaces, rootfs, mounts, &mut workload, notes);
     let linux = input.config.linux().as_ref();
     workload.memory_policy = linux
         .and_then(|linux| linux.memory_policy().as_ref())

@@ -1,10 +1,7 @@
 //! What the kernel says is in force, compared with the plan.
 
-use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::Errno;
-
 use super::caps::until_filtered;
-use super::{memory, personality};
+use super::{landlock, memory, personality};
 use crate::enforce::init::Init;
 use crate::enforce::receipt::State;
 use crate::error::{Context, Error, Kind, Result};
@@ -22,7 +19,7 @@ pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
     resource_limits(workload, init)?;
     memory::read_back(workload, init)?;
     personality::read_back(workload, init)?;
-    landlock(workload, init)
+    landlock::read_back(workload, init)
 }
 
 pub(super) fn differs(what: &str, planned: impl std::fmt::Debug, found: impl std::fmt::Debug) -> Error {
@@ -125,18 +122,4 @@ fn resource_limits(workload: &Workload, init: &mut Init) -> Result<()> {
 fn limits((soft, hard): (u64, u64)) -> String {
     let number = |limit: u64| if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() };
     if soft == hard { number(soft) } else { format!("{}:{}", number(soft), number(hard)) }
-}
-
-/// The kernel has no call that reads a domain, so it is tried: a directory outside must be out of reach.
-fn landlock(workload: &Workload, init: &mut Init) -> Result<()> {
-    let (Some(plan), Some(outside)) = (&workload.landlock, init.outside.take()) else { return Ok(()) };
-    match openat(&outside, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::ACCESS) => {
-            let detail =
-                format!("ABI {}, {} rules, tried on a directory outside", plan.abi, plan.path_beneath.len());
-            init.receipt.add("landlock", State::Enforced, detail);
-            Ok(())
-        }
-        other => Err(differs("Landlock", Errno::ACCESS, other.map(drop))),
-    }
 }

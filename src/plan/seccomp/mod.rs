@@ -33,6 +33,12 @@ use profile::{Answer, Problem, Profile};
 /// The level `baseline` as OCI JSON, a reason beside each call.
 pub const BASELINE_JSON: &str = include_str!("../../../seccomp-profiles/baseline.json");
 
+/// What shuts the ways round the TCP ports of Landlock, as OCI JSON, a reason beside each rule.
+pub const TCP_PORTS_JSON: &str = include_str!("../../../seccomp-profiles/tcp-ports.json");
+
+/// The name of its filter.
+const TCP_PORTS: &str = "tcp-ports";
+
 mod builtin {
     include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
 }
@@ -82,6 +88,23 @@ impl Filter {
             flags: 0,
             listener: None,
         }
+    }
+
+    /// The profile that goes with TCP ports of Landlock; compiled where it is wanted, which is seldom.
+    ///
+    /// # Errors
+    /// None, unless the profile in this binary is not valid.
+    pub fn tcp_ports() -> Result<Filter, Vec<Error>> {
+        let profile = serde_json::from_str(TCP_PORTS_JSON).map_err(|why| {
+            vec![Error::new(Kind::Failed, "cannot read the built-in profile of TCP ports", why.to_string())]
+        })?;
+        let (filter, _) = Filter::from_oci(&profile, Arch::NATIVE)?;
+        Ok(Filter { name: TCP_PORTS.to_owned(), flags: 0, ..filter })
+    }
+
+    /// Whether it is, or contains, [`Filter::tcp_ports`].
+    pub fn shuts_ways_round_ports(&self) -> bool {
+        self.name.split(" joined with ").any(|name| name == TCP_PORTS)
     }
 
     /// The filter of a config.json (runtime-spec, config-linux.md, "seccomp"), for a host of architecture

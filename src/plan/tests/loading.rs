@@ -216,7 +216,7 @@ fn the_process_of_an_exec_is_read_alike() {
             .to_string(),
     )
     .unwrap();
-    let (process, unknown) = oci::load_process(&file).unwrap();
+    let oci::ExecProcess { typed: process, unknown, .. } = oci::load_process(&file).unwrap();
     assert_eq!(process.args().as_deref(), Some(&["id".to_owned()][..]));
     assert_eq!(unknown, ["process.capabilities.bounding: CAP_FLY", "process.arg"]);
     fs::write(&file, json!({ "args": ["id"], "cwd": "/", "user": { "gid": -1 } }).to_string()).unwrap();

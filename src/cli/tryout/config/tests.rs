@@ -63,7 +63,7 @@ fn of_the_host_only_what_is_named_can_be_written() {
         .map(|mount| mount.destination.as_str())
         .collect();
     assert_eq!(writable, ["/home/a/src"]);
-    let landlock = plan.workload.landlock.unwrap();
+    let landlock = &plan.workload.landlock[0];
     let may_write = |path: &str| {
         landlock.path_beneath.iter().any(|rule| rule.path == path && rule.allowed_access & WRITE_FILE != 0)
     };

@@ -1,67 +1,25 @@
-//! Landlock rules derived from the container itself (`landlock(7)`, Linux 5.13).
+//! The domain that is derived from the container itself: its root filesystem, mounts and devices.
 //!
 //! The kernel walks from a file up through its mounts to the root of the namespace, so a rule on the
 //! container's root covers all that is mounted in it, and nothing else: a descriptor, a `/proc/PID/root` or a
 //! foreign mount namespace leads outside every rule. Rights add up on the way, so what some mount must not
 //! have is left out of the root's rule and granted on the mounts that need it.
 
-use serde::{Deserialize, Serialize};
-
-use super::mounts::{Mount, Rootfs, Source};
-use super::namespaces::{NamespaceKind, Namespaces};
-use super::{Input, Notes};
+use super::rights::{
+    self, EXECUTE, IOCTL_DEV, Kind, MAKE_BLOCK, MAKE_CHAR, READ_DIR, READ_FILE, RESOLVE_UNIX,
+    SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL, WRITE_FILE,
+};
+use super::{Landlock, PathBeneath};
 use crate::level::Level;
+use crate::plan::mounts::{Mount, Rootfs, Source};
+use crate::plan::namespaces::{NamespaceKind, Namespaces};
+use crate::plan::{Input, Notes};
 
 /// Read, list and execute: what needs no write access.
 const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
-const EXECUTE: u64 = 1 << 0;
-const WRITE_FILE: u64 = 1 << 1;
-const READ_FILE: u64 = 1 << 2;
-const READ_DIR: u64 = 1 << 3;
-const MAKE_CHAR: u64 = 1 << 6;
-const MAKE_BLOCK: u64 = 1 << 11;
-const IOCTL_DEV: u64 = 1 << 15;
-const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1 << 0;
-const SCOPE_SIGNAL: u64 = 1 << 1;
 
-/// The lowest ABI that is of use: before it, no file can be moved between directories at all.
+/// Below, no file can be moved between directories at all, which ordinary images do.
 const LOWEST_ABI: u32 = 2;
-
-/// A ruleset, in the bits of `linux/landlock.h`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Landlock {
-    /// The ABI the ruleset was made for.
-    pub abi: u32,
-    /// Rights that are denied unless a rule grants them.
-    pub handled_access_fs: u64,
-    /// Scopes that end at the domain's border.
-    pub scoped: u64,
-    /// What is granted beneath which path.
-    pub path_beneath: Vec<PathBeneath>,
-}
-
-/// Rights beneath one path of the container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PathBeneath {
-    /// The container's root, or a mount point in it.
-    pub path: String,
-    /// The rights.
-    pub allowed_access: u64,
-}
-
-/// Every filesystem right of an ABI.
-fn rights(abi: u32) -> u64 {
-    let count = match abi {
-        0 => 0,
-        1 => 13,
-        2 => 14,
-        3 | 4 => 15,
-        _ => 16,
-    };
-    (1 << count) - 1
-}
 
 /// Abstract sockets belong to the network namespace: in one that is not the host's there is none of the host
 /// to reach, and a scope would only keep an exec, whose domain is another one, from its container's sockets.
@@ -74,18 +32,16 @@ fn wanted_scopes(level: Level, namespaces: &Namespaces) -> u64 {
     }
 }
 
-pub(super) fn resolve(
+/// The domain that follows from what the container is.
+pub(in crate::plan) fn derive(
     input: &Input<'_>,
     namespaces: &Namespaces,
     rootfs: &Rootfs,
     mounts: &[Mount],
     notes: &mut Notes,
 ) -> Option<Landlock> {
-    if input.level < Level::Baseline {
-        return None;
-    }
-    let abi = input.host.landlock_abi;
-    if abi < LOWEST_ABI {
+    let abi = input.host.landlock_abi.min(rights::NEWEST_ABI);
+    if abi == 0 || (abi < LOWEST_ABI && input.level < Level::Strict) {
         let why = match abi {
             0 => "Landlock is not enabled; needs Linux 5.19 with landlock in the lsm= list",
             _ => "Landlock ABI 1 cannot allow moving files between directories; needs Linux 5.19",
@@ -95,16 +51,25 @@ pub(super) fn resolve(
     }
     let wanted = wanted_scopes(input.level, namespaces);
     note_younger_rights(abi, wanted, notes);
-    let handled = rights(abi);
-    let scoped = if abi < 6 { 0 } else { wanted };
+    let handled = rights::all(Kind::Fs, abi);
     let inner = handled & !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);
-    let root = if rootfs.readonly { READ & handled } else { inner };
-    let mut path_beneath = vec![PathBeneath { path: "/".to_owned(), allowed_access: root }];
+    // A socket may be connected to on a read-only mount, too.
+    let root = if rootfs.readonly { (READ | RESOLVE_UNIX) & handled } else { inner };
+    let rule =
+        |path: &str, allowed_access| PathBeneath { path: path.to_owned(), allowed_access, optional: false };
+    let mut path_beneath = vec![rule("/", root)];
     path_beneath.extend(mounts.iter().filter_map(|mount| {
         let more = on_mount(mount, inner, handled) & !root;
-        (more != 0).then(|| PathBeneath { path: mount.destination.clone(), allowed_access: more })
+        (more != 0).then(|| rule(&mount.destination, more))
     }));
-    Some(Landlock { abi, handled_access_fs: handled, scoped, path_beneath })
+    Some(Landlock {
+        origin: "derived".to_owned(),
+        abi,
+        handled_access_fs: handled,
+        scoped: wanted & rights::all(Kind::Scope, abi),
+        path_beneath,
+        ..Landlock::default()
+    })
 }
 
 /// A writable mount of a read-only container may be written; `/dev` has the devices that were made for it.
@@ -123,6 +88,7 @@ fn on_mount(mount: &Mount, inner: u64, handled: u64) -> u64 {
 fn note_younger_rights(abi: u32, scopes: u64, notes: &mut Notes) {
     let [sockets, signals] = [SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL].map(|scope| scopes & scope != 0);
     let younger = [
+        (2, true, "moving files between directories is refused: Landlock ABI 2, Linux 5.19, can allow it"),
         (3, true, "truncation of files outside: Landlock ABI 3, Linux 6.2"),
         (5, true, "ioctl on devices: Landlock ABI 5, Linux 6.10"),
         (6, sockets, "abstract sockets of the host: Landlock ABI 6, Linux 6.12"),
