@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::cgroup::{Hierarchy, Layout, Manager, Unified};
-use super::{Input, Options, Plan, resolve};
+use super::{Input, Loosening, Options, Plan, resolve};
 use crate::error::Result;
 use crate::host::{Caller, Host};
 use crate::level::Level;
@@ -95,6 +95,7 @@ fn plan_with(text: &str, level: Level, host: &Host, manager: Option<Manager>) ->
         unknown: &config.unknown,
         bundle: Path::new("/bundle"),
         level,
+        loosening: Loosening::default(),
         host,
     })
 }
