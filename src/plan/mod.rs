@@ -375,4 +375,4 @@ fn check(plan: &Plan, notes: &mut Notes) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

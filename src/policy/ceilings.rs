@@ -1,6 +1,6 @@
 //! `[ceilings]` and `[defaults]`: the most that a container may use, and what it gets where it says nothing.
 
-use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::Loaded;
 use super::form::{Ceilings, Mode};
@@ -117,7 +117,7 @@ fn quota_of(cpus: f64, period: u64) -> i64 {
 
 fn set_pids(limits: &mut Limits<'_>, value: i64) {
     *limits.pids = Some(value);
-    let mut pids = limits.resources.pids().unwrap_or_else(LinuxPids::default);
+    let mut pids = limits.resources.pids().unwrap_or_default();
     pids.set_limit(value);
     limits.resources.set_pids(Some(pids));
 }

@@ -96,3 +96,6 @@ pub fn builtin(name: Builtin) -> Result<Loaded> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
