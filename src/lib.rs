@@ -14,7 +14,9 @@ pub mod level;
 pub mod log;
 pub mod oci;
 pub mod plan;
+pub mod policy;
 pub mod resctrl;
+pub mod size;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod time;

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::plan::Change;
 
 /// The form of the lines in the log file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,6 +41,11 @@ impl Log {
     /// error on success.
     pub fn warning(&self, text: &str) {
         self.append("warning", &one_line(text));
+    }
+
+    /// Tells what the node policy let pass; an engine has to find it, and nobody's screen is in the way.
+    pub fn policy_warnings(&self, warnings: &[Change]) {
+        warnings.iter().for_each(|warning| self.warning(&format!("{}: {}", warning.at, warning.what)));
     }
 
     /// Tells something on standard error and in the file.

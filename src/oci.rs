@@ -53,12 +53,19 @@ const UNKNOWN_CAPABILITY: &str = "process.capabilities.";
 /// # Errors
 /// `NotFound` without the file, `Invalid` with the place of what is wrong in it.
 pub fn load(bundle: &Path) -> Result<Config> {
-    let path = bundle.join("config.json");
-    let text = read(&path).map_err(|error| match error.kind {
+    load_file(&bundle.join("config.json")).map_err(|error| match error.kind {
         Kind::NotFound => error
             .fix("give the directory of a bundle with --bundle, or write a config.json with `sandrun spec`"),
         _ => error,
-    })?;
+    })
+}
+
+/// The same from a file of any name.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_file(path: &Path) -> Result<Config> {
+    let text = read(path)?;
     parse(&text).map_err(|error| match error.at {
         None => Error { what: format!("{} is not valid JSON", path.display()), ..error },
         Some(_) => error,

@@ -6,8 +6,7 @@ use clap::Args;
 
 use super::Global;
 use super::rules::Rules;
-use crate::container::create::{Console, Wish, create};
-use crate::container::state::StateDir;
+use crate::container::create::{Console, Created, Wish, create};
 use crate::container::status::changes;
 use crate::enforce::order::Start;
 use crate::error::{Context, Result};
@@ -75,6 +74,7 @@ impl Bundle {
             config: Some(config),
             root: global.root(),
             level: global.level,
+            policy: global.policy(),
             systemd_cgroup: global.systemd_cgroup,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),
             options,
@@ -92,10 +92,11 @@ fn listen_fds() -> Option<NonZeroU32> {
     given.then(|| number("LISTEN_FDS")).flatten().and_then(NonZeroU32::new)
 }
 
-/// What is not as config.json says, for `--debug`.
-pub(super) fn log_changes(log: &Log, dir: &StateDir) {
+/// What the node policy warns of; and for `--debug` what is not as config.json says.
+pub(super) fn log_changes(log: &Log, created: &Created) {
+    log.policy_warnings(&created.warnings);
     if log.debug {
-        for change in changes(dir) {
+        for change in changes(&created.dir) {
             log.debug(&format!("{}: {}", change.at, change.what));
         }
     }
@@ -104,7 +105,7 @@ pub(super) fn log_changes(log: &Log, dir: &StateDir) {
 pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
     let mut wish = arguments.bundle.wish(global, &arguments.id)?;
     let created = create(&mut wish, Start::Socket)?;
-    log_changes(&global.log(), &created.dir);
+    log_changes(&global.log(), &created);
     created.child.release();
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use super::terminal::{self, Signals};
 use crate::container::create::Console;
 use crate::container::exec::{Overrides, Process, Ready, SubCgroup, Wish, exec};
 use crate::error::{Context, Error, Kind, Result};
+use crate::log::Log;
 
 /// Run another program in a container
 #[derive(Debug, Args)]
@@ -82,17 +83,19 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
         pidfd_socket: arguments.pidfd_socket.clone(),
         process: process(&arguments)?,
         cgroups: cgroups(&arguments.cgroup)?,
+        policy: global.policy(),
     };
     if arguments.detach {
         let ready = exec(&mut wish)?;
+        global.log().policy_warnings(&ready.warnings);
         ready.child.go()?;
         ready.child.release();
         return Ok(ExitCode::SUCCESS);
     }
-    foreground(&mut wish).map(ExitCode::from)
+    foreground(&mut wish, &global.log()).map(ExitCode::from)
 }
 
-fn foreground(wish: &mut Wish) -> Result<u8> {
+fn foreground(wish: &mut Wish, log: &Log) -> Result<u8> {
     let signals = Signals::block()?;
     let mut ours = None;
     if let Console::None = wish.console {
@@ -100,7 +103,8 @@ fn foreground(wish: &mut Wish) -> Result<u8> {
         wish.console = Console::Socket(there);
         ours = Some(here);
     }
-    let Ready { child, has_terminal } = exec(wish)?;
+    let Ready { child, has_terminal, warnings } = exec(wish)?;
+    log.policy_warnings(&warnings);
     let console = match ours {
         Some(socket) if has_terminal => Some(terminal::Console::receive(&socket)?),
         _ => None,

@@ -12,6 +12,7 @@ mod features;
 mod kill;
 mod list;
 mod pause;
+mod policy;
 mod ps;
 mod restore;
 mod resume;
@@ -36,6 +37,7 @@ use crate::container::state::default_root;
 use crate::error::Result;
 use crate::level::Level;
 use crate::log::{Format, Log};
+use crate::policy::Origin;
 
 /// Run containers that are confined by default.
 #[derive(Debug, Parser)]
@@ -81,11 +83,19 @@ pub(crate) struct Global {
     /// How much to confine: oci, baseline or strict [default: baseline]
     #[arg(long, global = true, value_name = "LEVEL")]
     level: Option<Level>,
+    /// The node policy: a file, or builtin:privileged, builtin:baseline, builtin:restricted [default:
+    /// /etc/sandrun/policy.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE", value_parser = Origin::parse)]
+    policy: Option<Origin>,
 }
 
 impl Global {
     fn root(&self) -> PathBuf {
         self.root.clone().unwrap_or_else(default_root)
+    }
+
+    fn policy(&self) -> Origin {
+        self.policy.clone().unwrap_or_default()
     }
 
     fn log(&self) -> Log {
@@ -104,6 +114,7 @@ enum Command {
     Kill(kill::Arguments),
     List(list::Arguments),
     Pause(pause::Arguments),
+    Policy(policy::Arguments),
     Ps(ps::Arguments),
     Restore(restore::Arguments),
     Resume(resume::Arguments),
@@ -147,6 +158,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Pause(arguments) => pause::run(global, &arguments),
+        Command::Policy(arguments) => policy::run(global, &arguments),
         Command::Restore(arguments) => restore::run(global, arguments),
         Command::Resume(arguments) => resume::run(global, &arguments),
         Command::Ps(arguments) => ps::run(global, &arguments),

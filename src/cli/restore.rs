@@ -55,6 +55,7 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
         bundle,
         root: global.root(),
         level: global.level,
+        policy: global.policy(),
         console: arguments.console_socket.map_or(Console::None, Console::Path),
         pid_file: arguments.pid_file,
         ..Wish::default()

@@ -85,7 +85,7 @@ pub(super) fn made_up_id(prefix: &str) -> Result<String> {
 
 fn detached(wish: &mut Wish, log: &Log) -> Result<()> {
     let created = create(wish, Start::Go)?;
-    log_changes(log, &created.dir);
+    log_changes(log, &created);
     go(&created)?;
     created.child.release();
     Ok(())
@@ -119,7 +119,7 @@ pub(super) fn foreground(
         _ => None,
     };
     let created = create(wish, Start::Go)?;
-    log_changes(log, &created.dir);
+    log_changes(log, &created);
     let console = match (console, created.has_terminal) {
         (Some(socket), true) => Some(terminal::Console::receive(&socket)?),
         _ => None,

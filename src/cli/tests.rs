@@ -37,6 +37,7 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         unknown: &config.unknown,
         bundle: Path::new("/bundle"),
         level,
+        loosening: plan::Loosening::default(),
         host: &host,
     })
 }

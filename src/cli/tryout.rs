@@ -82,6 +82,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         config: Some(oci::parse(&config::config(&sandbox).to_string())?),
         root: global.root(),
         level: global.level.or(Some(Level::Strict)),
+        policy: global.policy(),
         systemd_cgroup: global.systemd_cgroup,
         console: Console::None,
         options,

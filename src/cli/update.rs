@@ -11,6 +11,7 @@ use crate::container::update::update;
 use crate::error::{Error, Kind, Result};
 use crate::oci;
 use crate::plan::intel_rdt::Shares;
+use crate::size::parse as size;
 
 /// Change the limits of a container
 #[derive(Debug, Args)]
@@ -102,7 +103,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         None => oci::Resources { pids_limit: arguments.limits.pids_limit, ..oci::resources(flags)? },
     };
     let found = find(&global.root(), &arguments.id, Lock::Exclusive)?;
-    for change in update(&found, &resources, &arguments.rdt.shares())? {
+    for change in update(&found, resources, &arguments.rdt.shares(), &global.policy())? {
         global.log().notice(&format!("{}: {}", change.at, change.what));
     }
     Ok(ExitCode::SUCCESS)
@@ -167,36 +168,3 @@ fn given<const N: usize>(members: [(&str, Value); N]) -> Value {
         .collect();
     if members.is_empty() { Value::Null } else { Value::Object(members) }
 }
-
-/// Bytes as go-units reads them, which runc uses: a number, a unit of 1024 (`k`, `M`, `G`, `T`, `P`, also `Mb` and
-/// `MiB`), and −1.
-fn size(text: &str) -> Result<i64, String> {
-    let bad = || format!("{text:?} is no size such as 67108864, 64M or -1");
-    if text == "-1" {
-        return Ok(-1);
-    }
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = lower.strip_prefix(digits).unwrap_or_default();
-    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit);
-    let power = match (unit, lower.ends_with("ib")) {
-        ("", false) => 0,
-        (letter, _) => {
-            1 + ["k", "m", "g", "t", "p"].iter().position(|known| *known == letter).ok_or_else(bad)?
-        }
-    };
-    let factor = 1i64.checked_shl(10 * power as u32).ok_or_else(bad)?;
-    let digits = digits.trim_end();
-    if let Ok(whole) = digits.parse::<i64>() {
-        return whole.checked_mul(factor).filter(|bytes| *bytes >= 0).ok_or_else(bad);
-    }
-    let number: f64 =
-        digits.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0).ok_or_else(bad)?;
-    #[allow(clippy::cast_precision_loss)] // a power of two
-    let bytes = number * factor as f64;
-    #[allow(clippy::cast_possible_truncation)] // checked
-    if bytes < 2f64.powi(63) { Ok(bytes as i64) } else { Err(bad()) }
-}
-
-#[cfg(test)]
-mod tests;

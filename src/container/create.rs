@@ -1,5 +1,7 @@
 //! `create`: from a bundle to a container that waits for `start`.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -22,7 +24,11 @@ use crate::plan::cgroup::Layout;
 use crate::plan::hooks::Point;
 use crate::plan::intel_rdt::IntelRdt;
 use crate::plan::namespaces::NamespaceKind;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Change, Draft, Plan};
+use crate::policy::clamp::clamp;
+use crate::policy::form::Layer;
+use crate::policy::judge::{Case, judge, required};
+use crate::policy::{self, Loaded, facts, require};
 use crate::resctrl::Resctrl;
 
 /// What the caller wants.
@@ -38,6 +44,8 @@ pub struct Wish {
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
     pub level: Option<Level>,
+    /// The policy that bounds it all.
+    pub policy: policy::Origin,
     /// Have systemd make the cgroup.
     pub systemd_cgroup: bool,
     /// Where the terminal is sent.
@@ -76,6 +84,8 @@ pub struct Created {
     pub has_terminal: bool,
     /// How control groups are laid out.
     pub layout: Layout,
+    /// What the node policy let pass, to be told.
+    pub warnings: Vec<Change>,
 }
 
 /// Creates a container whose init waits for `start`: on its socket, or for the creator's word.
@@ -86,6 +96,7 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let host = Host::probe()?;
     let decided = decide(wish, &host)?;
     let plan = &decided.plan;
+    let warnings = plan.policy.as_ref().map(|policy| policy.warnings.clone()).unwrap_or_default();
     check_console(plan, &wish.console)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
@@ -96,11 +107,12 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     record.shares_pids = !plan.namespaces.is_new(NamespaceKind::Pid);
     record.annotations.clone_from(&plan.annotations);
     record.hooks.clone_from(&plan.hooks);
+    record.required.clone_from(&decided.required);
     let mut made = Made { cgroup: false, resctrl: false, environment: false };
     let has_terminal = plan.workload.terminal.is_some();
     match build(wish, &host, decided, &dir, &mut record, start, &mut made) {
         Ok((child, receipt)) => {
-            Ok(Created { dir, record, child, receipt, has_terminal, layout: host.cgroup })
+            Ok(Created { dir, record, child, receipt, has_terminal, layout: host.cgroup, warnings })
         }
         Err(error) => Err(undo(error, &dir, &record, &made, &host)),
     }
@@ -129,21 +141,35 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
 pub(super) struct Decided {
     pub plan: Plan,
     pub systemd: Option<Systemd>,
+    /// What the kernel has to confirm in the end.
+    pub required: Vec<Layer>,
 }
 
 pub(super) fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
-    let loaded;
-    let config = match &wish.config {
-        Some(config) => config,
-        None => {
-            loaded = oci::load(&wish.bundle)?;
-            &loaded
-        }
-    };
-    let level = level(wish.level, config.spec.annotations().as_ref())?;
     let mut systemd = wish.systemd_cgroup.then(Systemd::of_caller).transpose()?;
     let manager = systemd.as_mut().map(Systemd::manager).transpose()?;
-    let plan = plan::resolve(&plan::Input {
+    let (draft, required) = consider(wish, host, manager)?;
+    Ok(Decided { plan: draft.finish()?, systemd, required })
+}
+
+/// What would be done, with everything that stands against it, and the layers that have to be confirmed in the end.
+///
+/// # Errors
+/// Where there is nothing to be considered: no policy or no configuration that can be read.
+pub fn consider(
+    wish: &Wish,
+    host: &Host,
+    manager: Option<plan::cgroup::Manager>,
+) -> Result<(Draft, Vec<Layer>)> {
+    let policy = wish.policy.load()?;
+    let mut config = match &wish.config {
+        Some(config) => Cow::Borrowed(config),
+        None => Cow::Owned(oci::load(&wish.bundle)?),
+    };
+    let asked_capabilities = plan::caps::asked_by(&config.spec);
+    let clamped = policy.as_ref().map(|policy| clamp(policy, config.to_mut())).unwrap_or_default();
+    let (asked, refusal) = level(wish.level, config.spec.annotations().as_ref(), policy.as_ref())?;
+    let mut draft = plan::draft(&plan::Input {
         id: &wish.id,
         config: &config.spec,
         options: plan::Options { manager, ..wish.options.clone() },
@@ -151,34 +177,43 @@ pub(super) fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
         landlock: config.landlock.as_ref(),
         unknown: &config.unknown,
         bundle: &wish.bundle,
-        level,
+        level: policy.as_ref().map_or(asked, |policy| policy.level(asked)),
+        loosening: policy.as_ref().map(Loaded::loosening).unwrap_or_default(),
         host,
-    })?;
-    Ok(Decided { plan, systemd })
+    });
+    draft.refusals.splice(0..0, refusal);
+    let Some(policy) = policy else { return Ok((draft, Vec::new())) };
+    draft.plan.changes.splice(0..0, clamped);
+    let facts = facts::gather(&policy.policy, &draft.plan);
+    judge(&policy, &Case { config: &config.spec, asked, host, facts: &facts }, &mut draft);
+    // An exec that repeats them is no offence: it gets what its container got.
+    draft.plan.asked_capabilities = asked_capabilities;
+    Ok((draft, required(&policy)))
 }
 
-/// The command line decides; a container itself may only ask for more than the default.
+/// The command line decides; a container itself may only ask for more than the default, unless the policy lets it.
+/// With it comes why a container may not have what it asks for.
 fn level(
     asked: Option<Level>,
-    annotations: Option<&std::collections::HashMap<String, String>>,
-) -> Result<Level> {
+    annotations: Option<&HashMap<String, String>>,
+    policy: Option<&Loaded>,
+) -> Result<(Level, Option<Error>)> {
+    let default = policy.map_or(Level::default(), Loaded::default_level);
     let annotation = annotations.and_then(|all| all.get(Level::ANNOTATION));
-    let field = format!("annotations[\"{}\"]", Level::ANNOTATION);
-    let annotated = match annotation.map(|text| text.parse::<Level>()).transpose() {
-        Ok(level) => level,
-        Err(why) => return Err(Error::new(Kind::Invalid, "cannot choose a level", why).at(field)),
-    };
+    let annotated = annotation.map(|text| text.parse::<Level>()).transpose().map_err(|why| {
+        Error::new(Kind::Invalid, "cannot choose a level", why)
+            .at(plan::annotations::field(Level::ANNOTATION))
+    })?;
+    let loosening = policy.map(Loaded::loosening).unwrap_or_default();
     match (asked, annotated) {
-        (Some(level), _) => Ok(level),
-        (None, Some(level)) if level < Level::default() => Err(Error::new(
-            Kind::Refused,
-            format!("level {level} is less than {}", Level::default()),
-            "a container cannot loosen its own confinement",
-        )
-        .at(field)
-        .fix("remove the annotation, or give --level on the command line")),
-        (None, Some(level)) => Ok(level),
-        (None, None) => Ok(Level::default()),
+        (Some(level), _) => Ok((level, None)),
+        (None, Some(level)) if level < default => {
+            let refusal = loosening.allow(Level::ANNOTATION, &level.to_string()).err();
+            let level = if refusal.is_some() { default } else { level };
+            Ok((level, refusal))
+        }
+        (None, Some(level)) => Ok((level, None)),
+        (None, None) => Ok((default, None)),
     }
 }
 
@@ -201,7 +236,7 @@ pub(super) fn check_console(plan: &Plan, console: &Console) -> Result<()> {
 fn build(
     wish: &mut Wish,
     host: &Host,
-    Decided { mut plan, systemd }: Decided,
+    Decided { mut plan, systemd, .. }: Decided,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
@@ -255,6 +290,7 @@ fn build(
     record.process = Some(identify(child.pid())?);
     listener::introduce(&plan.workload.seccomp, &child, &State::of(record, Status::Creating))?;
     let receipt = confirm::all(&plan, &child, cgroup, confirmed)?;
+    require::confirm(&record.required, &receipt, false)?;
     dir.save(record)?;
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;

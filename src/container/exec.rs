@@ -20,7 +20,9 @@ use crate::oci;
 use crate::plan::caps::{CapabilityMasks, limit};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::process::{Terminal, User};
-use crate::plan::{self, Namespaces, Plan, Workload, within};
+use crate::plan::{self, Change, Namespaces, Plan, Workload, within};
+use crate::policy;
+use crate::policy::exec::{judge as judge_exec, limits as limits_exec};
 use crate::resctrl::Resctrl;
 
 /// What the caller wants.
@@ -44,6 +46,8 @@ pub struct Wish {
     pub pidfd_socket: Option<PathBuf>,
     /// Cgroups beneath the container's that it is to be in; empty for the container's own.
     pub cgroups: Vec<SubCgroup>,
+    /// The policy that bounds it.
+    pub policy: policy::Origin,
 }
 
 /// A cgroup beneath the container's own.
@@ -101,18 +105,23 @@ pub struct Ready {
     pub child: Child,
     /// Whether its terminal was sent to the console socket.
     pub has_terminal: bool,
+    /// What the node policy let pass, to be told.
+    pub warnings: Vec<Change>,
 }
 
 /// Makes the process, up to the moment before its program runs.
 ///
 /// # Errors
-/// `WrongState` unless the container runs; `Refused` for more privilege than it has.
+/// `WrongState` unless the container runs; `Refused` for more privilege than it has, or by the node policy.
 pub fn exec(wish: &mut Wish) -> Result<Ready> {
+    let policy = wish.policy.load()?;
     let found = find(&wish.root, &wish.id, Lock::None)?;
     let container = running(&found, wish.ignore_paused)?;
     let plan: Plan = found.dir.fetch("plan.json")?;
     let host = Host::probe()?;
-    let workload = workload(wish, &plan, &host)?;
+    let limited = plan.level >= Level::Baseline || policy.as_ref().is_some_and(limits_exec);
+    let workload = workload(wish, &plan, &host, limited)?;
+    let judged = policy.map(|policy| judge_exec(&policy, &workload, &plan)).transpose()?;
     let has_terminal = workload.terminal.is_some();
     let pid = found.record.process.map_or(0, |process| process.pid);
     let dirs = open_cgroup(&found, &wish.cgroups, pid)?;
@@ -158,7 +167,7 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }
-    Ok(Ready { child, has_terminal })
+    Ok(Ready { child, has_terminal, warnings: judged.unwrap_or_default() })
 }
 
 /// Where the process will be: where the caller says, else in the container's cgroup, or beneath it with the
@@ -216,14 +225,21 @@ fn open_namespaces(kinds: &[NamespaceKind], pid: i32) -> Result<Vec<(NamespaceKi
     kinds.iter().map(open).collect()
 }
 
-/// The process as asked, with the container's own confinement.
-fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
+/// The process as asked, with the container's own confinement; `limited` to what it has.
+fn workload(wish: &Wish, plan: &Plan, host: &Host, limited: bool) -> Result<Workload> {
     let own = &plan.workload;
     let mut workload = match &wish.process {
         Process::File(path) => from_file(path, host)?,
         Process::Like(overrides) => like(own, overrides, plan),
     };
-    workload.capabilities = capabilities(&workload.capabilities, plan, host)?;
+    workload.capabilities = match limited {
+        true => capabilities(&workload.capabilities, plan)?,
+        // The caller decides for each process anew, as engines do for a privileged exec.
+        false => limit(
+            workload.capabilities,
+            if plan.namespaces.has_user() { u64::MAX } else { host.capabilities },
+        ),
+    };
     workload.no_new_privs |= own.no_new_privs;
     workload.new_keyring = own.new_keyring;
     workload.personality = own.personality;
@@ -246,7 +262,7 @@ fn workload(wish: &Wish, plan: &Plan, host: &Host) -> Result<Workload> {
     if own.selinux_label.is_some() && workload.selinux_label.is_none() {
         workload.selinux_label.clone_from(&own.selinux_label);
     }
-    if plan.level >= Level::Baseline {
+    if limited {
         within::limit(&mut workload, own)?;
     }
     Ok(workload)
@@ -313,11 +329,7 @@ fn like(own: &Workload, overrides: &Overrides, plan: &Plan) -> Workload {
 }
 
 /// What the container was asked to have it may ask for again, and gets what the container got; more is refused.
-/// At `oci` the caller decides for each process anew, as engines do for a privileged exec.
-fn capabilities(asked: &CapabilityMasks, plan: &Plan, host: &Host) -> Result<CapabilityMasks> {
-    if plan.level == Level::Oci {
-        return Ok(limit(*asked, if plan.namespaces.has_user() { u64::MAX } else { host.capabilities }));
-    }
+fn capabilities(asked: &CapabilityMasks, plan: &Plan) -> Result<CapabilityMasks> {
     let union = |masks: &CapabilityMasks| {
         masks.bounding | masks.effective | masks.permitted | masks.inheritable | masks.ambient
     };

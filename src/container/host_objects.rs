@@ -37,9 +37,8 @@ pub(super) fn open(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
     descriptors.push((Role::Rootfs, tree));
     for (index, mount) in plan.mounts.iter().enumerate() {
         match &mount.source {
-            Source::Bind { path, recursive, nofollow, copy_link } => {
-                let tree = bind_source(Path::new(path), *recursive, *nofollow || *copy_link)
-                    .map_err(|error| error.at(format!("{}.source", mount.at)))?;
+            Source::Bind { .. } => {
+                let tree = bind_source(mount)?;
                 if let Some(idmap) = &mount.idmap {
                     map_ids(&tree, &idmap_namespace(idmap, plan)?, mount)?;
                 }

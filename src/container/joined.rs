@@ -21,6 +21,11 @@ pub fn open(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
         if let Some(changed) = changed(plan, joined.kind) {
             refuse_callers_own(&file, joined, changed)?;
         }
+        if joined.foreign && is_hosts(&file, joined.kind)? {
+            let what = format!("{} is the host's {} namespace now", joined.path, joined.kind);
+            return Err(Error::new(Kind::Refused, what, "the node policy allowed it when it was another")
+                .at(&joined.at));
+        }
         join.push((joined.kind, OwnedFd::from(file)));
     }
     let last = host.caller != Caller::User;
@@ -60,12 +65,32 @@ fn changed(plan: &Plan, kind: NamespaceKind) -> Option<&'static str> {
     }
 }
 
+fn is_callers(file: &File, kind: NamespaceKind) -> Result<bool> {
+    is_of("thread-self", file, kind)
+}
+
+/// Whether a namespace is the caller's own, or that of the first process.
+///
+/// # Errors
+/// When nobody can tell.
+pub(crate) fn is_hosts(file: &File, kind: NamespaceKind) -> Result<bool> {
+    match is_callers(file, kind)? {
+        true => Ok(true),
+        // Whoever may not look at the first process may not join its namespaces either.
+        false => Ok(is_of("1", file, kind).unwrap_or(false)),
+    }
+}
+
+fn is_of(process: &str, file: &File, kind: NamespaceKind) -> Result<bool> {
+    let what = || format!("cannot tell whose the {kind} namespace is");
+    let identity = |it: std::fs::Metadata| (it.dev(), it.ino());
+    let theirs = std::fs::metadata(format!("/proc/{process}/ns/{}", kind.file())).context(what)?;
+    Ok(identity(theirs) == identity(file.metadata().context(what)?))
+}
+
 /// A path such as `/proc/1/ns/net` names the host's, which is not the container's to change.
 fn refuse_callers_own(file: &File, joined: &Joined, field: &str) -> Result<()> {
-    let what = || format!("cannot tell whose the {} namespace is", joined.kind);
-    let identity = |file: &File| file.metadata().map(|it| (it.dev(), it.ino())).context(what);
-    let own = File::open(format!("/proc/thread-self/ns/{}", joined.kind.file())).context(what)?;
-    if identity(&own)? != identity(file)? {
+    if !is_callers(file, joined.kind)? {
         return Ok(());
     }
     let why = format!("{} is the caller's {} namespace, which would be changed", joined.path, joined.kind);

@@ -19,7 +19,7 @@ mod hooks;
 mod host_objects;
 mod id;
 mod idmap;
-mod joined;
+pub(crate) mod joined;
 pub mod kill;
 mod listener;
 pub mod pause;

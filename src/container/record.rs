@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::Level;
 use crate::plan::Hooks;
 use crate::plan::cgroup::Unit;
+use crate::policy::form::Layer;
 
 /// The version of the record; another one is refused.
 pub(super) const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub struct Record {
     /// Whether it is in a pid namespace of others, which does not end with its first process.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shares_pids: bool,
+    /// Layers that the node policy requires.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<Layer>,
     /// Annotations of `config.json`.
     pub annotations: BTreeMap<String, String>,
     /// Hooks that are still to come.
@@ -71,6 +75,7 @@ impl Record {
             process: None,
             paused: false,
             shares_pids: false,
+            required: Vec::new(),
             annotations: BTreeMap::new(),
             hooks: Hooks::default(),
         }

@@ -9,6 +9,7 @@ use crate::enforce::order::Report;
 use crate::enforce::receipt::{Receipt, State};
 use crate::error::{Error, Kind, Result};
 use crate::plan::hooks::Point;
+use crate::policy::require;
 use crate::sys::process::SIGKILL;
 
 /// Starts a container that was found, and locked.
@@ -54,7 +55,7 @@ fn stop(found: &Found) {
 /// hooks for that.
 ///
 /// # Errors
-/// When the directory cannot be written, or a hook fails: the container has to be stopped then.
+/// When the directory cannot be written, a layer that the node policy requires is not in force, or a hook fails: the container has to be stopped then.
 pub fn started(dir: &StateDir, record: &Record, receipt: Receipt) -> Result<()> {
     complete(dir, record, receipt)?;
     hooks::run(record, Point::Poststart, record.process.map_or(0, |process| process.pid))
@@ -67,7 +68,8 @@ fn complete(dir: &StateDir, record: &Record, mut receipt: Receipt) -> Result<()>
             (layer.state, layer.detail) = (State::Enforced, filters(planned, record)?);
         }
     }
-    dir.replace("receipt.json", &receipt).map(drop)
+    dir.replace("receipt.json", &receipt)?;
+    require::confirm(&record.required, &receipt, true)
 }
 
 /// What the kernel shows from outside; a filter may not let the process itself ask.

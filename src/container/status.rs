@@ -11,7 +11,7 @@ use super::state::{Lock, StateDir};
 use crate::cgroup;
 use crate::enforce::receipt::{Layer, Receipt};
 use crate::error::{Error, Kind, Result};
-use crate::plan::Change;
+use crate::plan::{Change, PolicyInForce};
 
 /// OCI runtime, "State", `status`; `paused` is what every runtime says of a frozen one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +130,10 @@ pub struct Confinement {
     /// How many of its processes the kernel has killed for want of memory; absent where it does not count them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_kills: Option<u64>,
-    /// What the level tightened.
+    /// The node policy it was judged by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyInForce>,
+    /// What the level and the policy tightened.
     pub changes: Vec<Change>,
 }
 
@@ -150,14 +153,19 @@ impl Confinement {
 }
 
 /// The parts of a stored plan that the state shows.
-#[derive(Deserialize)]
-struct StoredChanges {
+#[derive(Default, Deserialize)]
+struct Shown {
     changes: Vec<Change>,
+    policy: Option<PolicyInForce>,
 }
 
 /// What the level tightened of a container; nothing where its plan cannot be read.
 pub fn changes(dir: &StateDir) -> Vec<Change> {
-    dir.fetch::<StoredChanges>("plan.json").map(|plan| plan.changes).unwrap_or_default()
+    shown(dir).changes
+}
+
+fn shown(dir: &StateDir) -> Shown {
+    dir.fetch("plan.json").unwrap_or_default()
 }
 
 impl Found {
@@ -178,11 +186,13 @@ impl Found {
 
     /// Nothing before there is a receipt.
     fn confinement(&self) -> Option<Confinement> {
+        let Shown { changes, policy } = shown(&self.dir);
         Some(Confinement {
             level: self.record.level,
             receipt: self.dir.fetch("receipt.json").ok()?,
             oom_kills: oom_kills(&self.record),
-            changes: changes(&self.dir),
+            policy,
+            changes,
         })
     }
 }

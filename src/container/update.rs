@@ -10,6 +10,9 @@ use crate::oci::Resources;
 use crate::plan::cgroup::{Layout, Setting, Unit, unit_properties};
 use crate::plan::intel_rdt::{Schema, Shares};
 use crate::plan::{Change, Plan};
+use crate::policy::Origin;
+use crate::policy::ceilings::{self, Limits};
+use crate::policy::judge::Verdict;
 use crate::resctrl::Resctrl;
 
 /// Changes the limits of a container that was found and locked: those that are given, and no others. All of them
@@ -18,8 +21,14 @@ use crate::resctrl::Resctrl;
 ///
 /// # Errors
 /// `WrongState` for a container without a process, `Unsupported` for one without a cgroup or a limit that this
-/// host does not have; else why the kernel refuses.
-pub fn update(found: &Found, resources: &Resources, shares: &Shares) -> Result<Vec<Change>> {
+/// host does not have, `Refused` by the node policy; else why the kernel refuses.
+pub fn update(
+    found: &Found,
+    mut resources: Resources,
+    shares: &Shares,
+    policy: &Origin,
+) -> Result<Vec<Change>> {
+    let policy = policy.load()?;
     let what = format!("cannot update container {}", found.dir.id());
     if !matches!(found.status, Status::Created | Status::Running | Status::Paused) {
         let why = format!("container not running: it is {}", found.status);
@@ -36,7 +45,20 @@ pub fn update(found: &Found, resources: &Resources, shares: &Shares) -> Result<V
     };
     let schemata = shares.lines().map_err(together)?;
     let layout = cgroup::detect()?;
+    let mut judged = Vec::new();
+    if let Some(policy) = &policy {
+        let Resources { typed, pids_limit, .. } = &mut resources;
+        ceilings::tighten_update(policy, &mut Limits { resources: typed, pids: pids_limit }, &mut judged);
+    }
     let update = plan.cgroup.update(&resources.typed, resources.pids_limit, &layout).map_err(together)?;
+    if let Some(policy) = &policy {
+        let mut verdict = Verdict::new(policy);
+        ceilings::judge(&update.cgroup, &mut verdict);
+        judged.extend(verdict.warnings);
+        if !verdict.refusals.is_empty() {
+            return Err(together(verdict.refusals));
+        }
+    }
     let dirs = Dirs::open(&found.record.cgroup, &layout)?;
     let before = cgroup::update(&dirs, &update.writes, &layout).map_err(Error::of_another_file)?;
     if let Some(unit) = &found.record.unit {
@@ -51,7 +73,7 @@ pub fn update(found: &Found, resources: &Resources, shares: &Shares) -> Result<V
     });
     let notes =
         update.notes.into_iter().map(|note| Change { at: note.at, what: format!("update: {}", note.why) });
-    let notes: Vec<Change> = unknown.chain(notes).collect();
+    let notes: Vec<Change> = judged.into_iter().chain(unknown).chain(notes).collect();
     let new = notes.iter().filter(|note| !plan.changes.contains(note)).cloned().collect::<Vec<_>>();
     plan.changes.extend(new);
     store(found, &plan, &dirs, rdt).map_err(|error| take_back(error, &dirs, &before))?;

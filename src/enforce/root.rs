@@ -183,3 +183,16 @@ pub fn host(path: &Path, nofollow: bool) -> Result<OwnedFd, CallError> {
     }
     rustix::fs::open(path, flags, Mode::empty()).call(|| format!("open({path:?})"))
 }
+
+/// The same, where no link of any kind may lie on the path: what was judged by its name is what is opened.
+///
+/// # Errors
+/// ELOOP for a link.
+pub fn host_plain(path: &Path, nofollow: bool) -> Result<OwnedFd, CallError> {
+    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+    if nofollow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    openat2(rustix::fs::CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        .call(|| format!("openat2({path:?}, RESOLVE_NO_SYMLINKS)"))
+}

@@ -72,11 +72,19 @@ pub fn asked(capabilities: Option<&LinuxCapabilities>) -> CapabilityMasks {
     }
 }
 
+/// The masks of a whole configuration.
+pub fn asked_by(config: &oci_spec::runtime::Spec) -> CapabilityMasks {
+    asked(config.process().as_ref().and_then(|process| process.capabilities().as_ref()))
+}
+
 fn mask(set: Option<&Capabilities>) -> u64 {
-    set.into_iter()
-        .flatten()
-        .filter_map(|capability| Capability::from_str(&format!("CAP_{}", trim(&capability.to_string()))).ok())
-        .fold(0, |mask, capability| mask | capability.bitmask())
+    set.into_iter().flatten().map(mask_of).fold(0, |all, mask| all | mask)
+}
+
+/// The bit of a capability of `config.json`; 0 for one that is not known.
+pub fn mask_of(capability: &oci_spec::runtime::Capability) -> u64 {
+    let name = format!("CAP_{}", trim(&capability.to_string()));
+    Capability::from_str(&name).map_or(0, |capability| capability.bitmask())
 }
 
 fn trim(name: &str) -> &str {
@@ -93,7 +101,7 @@ pub(super) fn resolve(input: &Input<'_>, asked: CapabilityMasks, notes: &mut Not
     }
     let ceiling = match input.level {
         Level::Oci => u64::MAX,
-        Level::Baseline => baseline(),
+        Level::Baseline => baseline() | input.loosening.capabilities,
         Level::Strict => 0,
     };
     let given = limit(asked, ceiling & callers);

@@ -74,16 +74,21 @@ fn essence(plan: &Plan) -> Value {
     plan.changes.clear();
     plan.absent.clear();
     plan.hooks = Default::default();
+    plan.policy = None;
     plan.workload.args.clear();
     plan.workload.env.clear();
     // A restored process keeps its clocks by a time namespace of its own.
     plan.namespaces.new.retain(|kind| *kind != NamespaceKind::Time);
     for joined in &mut plan.namespaces.join {
         joined.path.clear();
+        joined.foreign = false;
     }
     for mount in &mut plan.mounts {
         match &mut mount.source {
-            super::mounts::Source::Bind { path, .. } => path.clear(),
+            super::mounts::Source::Bind { path, judged, .. } => {
+                path.clear();
+                *judged = false;
+            }
             super::mounts::Source::Cgroup { views, .. } => views.clear(),
             _ => {}
         }

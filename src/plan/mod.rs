@@ -6,10 +6,12 @@
 //!
 //! Not here: system calls, files, anything of `enforce`. A test holds that border.
 
+pub mod annotations;
 pub mod caps;
 pub mod cgroup;
 pub mod checkpoint;
 pub mod devices;
+mod draft;
 pub mod hooks;
 pub mod intel_rdt;
 pub mod landlock;
@@ -27,7 +29,7 @@ pub mod within;
 mod without_cgroup;
 mod without_mounts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 
@@ -39,7 +41,9 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::level::Level;
 
+pub use annotations::Loosening;
 pub use devices::Device;
+pub use draft::{Draft, PolicyInForce};
 pub use hooks::Hooks;
 pub use mounts::{Mount, Rootfs};
 pub use namespaces::Namespaces;
@@ -104,6 +108,9 @@ pub struct Plan {
     /// Programs that run at points of the container's life.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// The node policy it was judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyInForce>,
     /// What the level tightened.
     pub changes: Vec<Change>,
     /// Layers that this host cannot enforce, with the reason.
@@ -146,6 +153,8 @@ pub struct Input<'a> {
     pub bundle: &'a Path,
     /// The level in force.
     pub level: Level,
+    /// What the node policy lets loosen.
+    pub loosening: Loosening,
     /// What this host can do.
     pub host: &'a Host,
 }
@@ -212,9 +221,14 @@ impl Notes {
 /// # Errors
 /// All reasons why `config.json` cannot be honoured on this host, joined into one error.
 pub fn resolve(input: &Input<'_>) -> Result<Plan> {
+    draft(input).finish()
+}
+
+/// The same, with the reasons one by one, for who has more of them.
+pub fn draft(input: &Input<'_>) -> Draft {
     let config = input.config;
     let mut notes = Notes::default();
-    note_unknown(input, &mut notes);
+    annotations::note_unknown(input, &mut notes);
     let namespaces = namespaces::resolve(input, &mut notes);
     let rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
@@ -247,10 +261,11 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         intel_rdt,
         exec_cpu_affinity: workload.cpu_affinity.take(),
         workload,
-        asked_capabilities: caps::asked(config.process().as_ref().and_then(|it| it.capabilities().as_ref())),
+        asked_capabilities: caps::asked_by(config),
         cgroup,
         annotations: config.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         hooks: notes.collect(hooks::resolve(input)),
+        policy: None,
         changes: Vec::new(),
         absent: Vec::new(),
     };
@@ -261,31 +276,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     check(&plan, &mut notes);
     plan.changes = notes.changes;
     plan.absent = notes.absent;
-    if notes.refusals.is_empty() { Ok(plan) } else { Err(refused(input.id, notes.refusals)) }
-}
-
-fn refused(id: &str, refusals: Vec<Error>) -> Error {
-    let what = format!("cannot run container {id}");
-    Error::all(&what, refusals).unwrap_or_else(|| Error::new(Kind::Failed, what, ""))
-}
-
-/// The annotations of our own that this version reads.
-const ANNOTATIONS: [&str; 4] =
-    [Level::ANNOTATION, landlock::ANNOTATION, landlock::TCP_BIND, landlock::TCP_CONNECT];
-
-fn annotation<'a>(input: &Input<'a>, name: &str) -> Option<&'a str> {
-    input.config.annotations().as_ref()?.get(name).map(String::as_str)
-}
-
-/// What nobody reads, among it the misspelt wishes to sandrun itself.
-fn note_unknown(input: &Input<'_>, notes: &mut Notes) {
-    let mut annotations: Vec<_> = input.config.annotations().iter().flat_map(HashMap::keys).collect();
-    annotations.retain(|name| name.starts_with("dev.sandrun.") && !ANNOTATIONS.contains(&name.as_str()));
-    annotations.sort();
-    let annotations = annotations.into_iter().map(|name| format!("annotations[{name:?}]"));
-    for field in input.unknown.iter().cloned().chain(annotations) {
-        notes.change(&field, "has no effect: nothing of this version reads it");
-    }
+    Draft { plan, refusals: notes.refusals }
 }
 
 /// Absolute, as the specification wants them; others are written, and meant from the root.
@@ -401,4 +392,4 @@ fn check(plan: &Plan, notes: &mut Notes) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use oci_spec::runtime::Mount as OciMount;
 use serde::{Deserialize, Serialize};
 
 use self::options::Options;
-pub use self::options::names as option_names;
+pub use self::options::{RDONLY, names as option_names};
 pub use self::rootfs::Rootfs;
 pub(super) use self::rootfs::rootfs;
 use super::cgroup::Layout;
@@ -119,6 +119,9 @@ pub enum Source {
         /// Make the same link if the path is a symbolic link (`copy-symlink`).
         #[serde(default, skip_serializing_if = "is_false")]
         copy_link: bool,
+        /// The path was judged: no link may lie on it now.
+        #[serde(default, skip_serializing_if = "is_false")]
+        judged: bool,
     },
     /// A new instance of a filesystem.
     #[serde(rename_all = "camelCase")]

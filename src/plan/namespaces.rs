@@ -172,6 +172,9 @@ pub struct Joined {
     pub path: String,
     /// The field of `config.json`.
     pub at: String,
+    /// It was judged not to be the host's own, and must not be now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
 }
 
 impl Namespaces {
@@ -221,6 +224,7 @@ pub(super) fn resolve(input: &Input<'_>, notes: &mut Notes) -> Namespaces {
                 kind,
                 path: path.to_string_lossy().into_owned(),
                 at: format!("{at}.path"),
+                foreign: false,
             }),
             Some(path) => notes.refusals.push(
                 Error::new(Kind::Invalid, format!("namespace path {path:?} is not absolute"), "").at(at),

@@ -16,7 +16,7 @@ use super::personality;
 use super::scheduling::{self, CpuAffinity, IoPriority, Scheduler};
 use super::seccomp::known::FLAG_WAIT_KILLABLE_RECV;
 use super::seccomp::{Arch, Filter};
-use super::{Input, Notes};
+use super::{Input, Notes, annotations};
 use crate::error::{Error, Kind};
 use crate::level::Level;
 
@@ -145,8 +145,9 @@ pub(super) fn container(
     workload.personality =
         linux.and_then(|linux| linux.personality().as_ref()).map(|it| personality::resolve(it, notes));
     security_labels(input, &workload, notes);
+    let may_gain = annotations::may_gain_privileges(input, &mut workload.no_new_privs, notes);
     if input.level >= Level::Baseline {
-        tighten(&mut workload, notes);
+        tighten(&mut workload, may_gain, notes);
     }
     if input.level == Level::Strict {
         give_up_precedence(&mut workload, notes);
@@ -172,19 +173,15 @@ fn give_up_precedence(workload: &mut Workload, notes: &mut Notes) {
     }
 }
 
-fn tighten(workload: &mut Workload, notes: &mut Notes) {
-    if !workload.no_new_privs {
+fn tighten(workload: &mut Workload, may_gain: bool, notes: &mut Notes) {
+    if !workload.no_new_privs && !may_gain {
         workload.no_new_privs = true;
         notes.change("process.noNewPrivileges", "set");
     }
     if !workload.rlimits.iter().any(|limit| limit.resource == RLIMIT_CORE && limit.hard == 0) {
         workload.rlimits.retain(|limit| limit.resource != RLIMIT_CORE);
-        workload.rlimits.push(Rlimit {
-            name: "RLIMIT_CORE".to_owned(),
-            resource: RLIMIT_CORE,
-            soft: 0,
-            hard: 0,
-        });
+        let name = "RLIMIT_CORE".to_owned();
+        workload.rlimits.push(Rlimit { name, resource: RLIMIT_CORE, soft: 0, hard: 0 });
         notes.change("process.rlimits", "RLIMIT_CORE set to 0");
     }
 }

@@ -69,7 +69,7 @@ const LONGEST_UTS_NAME: usize = 64;
 
 /// `/` separates as well as `.`; whichever comes first does, and the other one is part of a name
 /// (`net/ipv4/conf/eth0.100/forwarding`).
-fn with_dots(name: &str) -> String {
+pub fn with_dots(name: &str) -> String {
     match name.find(['.', '/']).and_then(|at| name.as_bytes().get(at)) {
         Some(b'/') => swap(name),
         _ => name.to_owned(),

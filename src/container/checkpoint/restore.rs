@@ -30,6 +30,7 @@ use crate::plan::cgroup::Layout;
 use crate::plan::hooks::Point;
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{self, Plan};
+use crate::policy::require;
 use crate::sys::Syscall;
 use crate::sys::process::stdio;
 
@@ -71,7 +72,7 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     stage::leave_host()?;
     let images = ImageDirs::open(&choices.common.image_path, choices.common.work_path.as_deref(), false)?;
     let image = Image::load(&images.images)?;
-    let Decided { plan, systemd } = decide_alike(&image, wish, &host)?;
+    let Decided { plan, systemd, required } = decide_alike(&image, wish, &host)?;
     check_console(&plan, &wish.console)?;
     check_streams(&image)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;
@@ -80,6 +81,7 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     record.cgroup.clone_from(&plan.cgroup.path);
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.annotations.clone_from(&plan.annotations);
+    record.required = required;
     let has_terminal = plan.workload.terminal.is_some();
     let mut restoring =
         Restoring { images, image, choices, dir: &dir, record: &mut record, plan, foreign_cgroup: false };
@@ -175,6 +177,7 @@ impl Restoring<'_> {
         drop(made.started);
         self.plan.absent.iter().for_each(|absent| receipt.lacks(&absent.layer, &absent.why));
         self.dir.store("receipt.json", &receipt)?;
+        require::confirm(&self.record.required, &receipt, true)?;
         if let Some(path) = &wish.pid_file {
             pidfile::write(path, first)?;
         }

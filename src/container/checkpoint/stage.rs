@@ -173,12 +173,11 @@ fn mount(plan: &Plan, index: usize) -> Result<&Mount> {
 
 /// With what later entries of the configuration have changed about it.
 fn bind(plan: &Plan, mount: &Mount) -> Result<OwnedFd> {
-    let Source::Bind { path, recursive, nofollow, copy_link } = &mount.source else {
+    let Source::Bind { recursive, .. } = &mount.source else {
         let what = format!("cannot prepare the mount on {}", mount.destination);
         return Err(Error::new(Kind::Invalid, what, "the plan has no bind mount there"));
     };
-    let tree = bind_source(Path::new(path), *recursive, *nofollow || *copy_link)
-        .map_err(|error| error.at(format!("{}.source", mount.at)))?;
+    let tree = bind_source(mount)?;
     if let Some(idmap) = &mount.idmap {
         map_ids(&tree, &idmap_namespace(idmap, plan)?, mount)?;
     }

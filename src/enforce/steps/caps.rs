@@ -24,7 +24,7 @@ pub fn set_no_new_privs(workload: &Workload, _: &mut Init) -> Result<()> {
         .context(|| "cannot set no_new_privs".to_owned())
 }
 
-/// Sets the other four sets, and what is still needed to load a filter.
+/// Sets the other four sets, and what is still needed to load a filter or enter a Landlock domain.
 pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
     let what = || "cannot set capabilities".to_owned();
     let masks = until_filtered(workload);
@@ -32,10 +32,11 @@ pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
     process::raise_ambient(masks.ambient).context(what)
 }
 
-/// The sets until the filter is loaded: without no_new_privs that needs `CAP_SYS_ADMIN`.
+/// The sets until the filter is loaded: without no_new_privs that needs `CAP_SYS_ADMIN`, as Landlock does.
 pub fn until_filtered(workload: &Workload) -> CapabilityMasks {
     let mut masks = workload.capabilities;
-    if !workload.no_new_privs && !workload.seccomp.is_empty() {
+    let confined = !workload.seccomp.is_empty() || !workload.landlock.is_empty();
+    if !workload.no_new_privs && confined {
         masks.effective |= SYS_ADMIN;
         masks.permitted |= SYS_ADMIN;
     }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::enforce::init::Init;
 use crate::enforce::order::Role;
 use crate::enforce::root::{self, Root};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Plan;
 use crate::plan::mounts::{Mount, Propagation, Source};
 use crate::sys::mount::{
@@ -38,11 +38,10 @@ pub fn mount(plan: &Plan, init: &mut Init) -> Result<()> {
 fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> {
     let received = init.received.take(&Role::Mount(index));
     match &mount.source {
-        Source::Bind { path, recursive, nofollow, copy_link } => {
+        Source::Bind { recursive, copy_link, .. } => {
             let tree = match received {
                 Some(tree) => tree,
-                None => bind_source(Path::new(path), *recursive, *nofollow || *copy_link)
-                    .map_err(|error| error.at(format!("{}.source", mount.at)))?,
+                None => bind_source(mount)?,
             };
             if *copy_link && let Some(target) = root::link_target(&tree) {
                 return link::make(init.root()?, &mount.destination, &target);
@@ -78,19 +77,33 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
     }
 }
 
-/// The detached mount of a host path: what the parent does where it may, and init where it may not.
+/// The detached mount of a bind mount's source: what the parent makes where it may, and init where it may not.
 ///
 /// # Errors
-/// ENOENT when the source is not there.
-pub fn bind_source(path: &Path, recursive: bool, nofollow: bool) -> Result<OwnedFd> {
-    let what = || format!("cannot bind {}", path.display());
-    let opened = root::host(path, nofollow);
-    let missing = opened.as_ref().is_err_and(|error| error.errno == Errno::NOENT);
-    let source = opened.context(what).map_err(|error| match missing {
-        true => error.fix("make it first: a missing source is not made"),
-        false => error,
-    })?;
-    clone_tree(&source, Path::new(""), recursive).context(what)
+/// ENOENT when the source is not there; `Refused` when a link lies on a path that was judged.
+pub fn bind_source(mount: &Mount) -> Result<OwnedFd> {
+    let Source::Bind { path, recursive, nofollow, copy_link, judged } = &mount.source else {
+        return Err(Error::new(Kind::Invalid, format!("{} is no bind mount", mount.at), ""));
+    };
+    let what = || format!("cannot bind {path}");
+    let opened = match judged {
+        true => root::host_plain(Path::new(path), *nofollow || *copy_link),
+        false => root::host(Path::new(path), *nofollow || *copy_link),
+    };
+    let errno = opened.as_ref().err().map(|error| error.errno);
+    let source = opened.context(what).map_err(|error| match errno {
+        Some(Errno::NOENT) => error.fix("make it first: a missing source is not made"),
+        Some(Errno::LOOP) if *judged => Error {
+            kind: Kind::Refused,
+            why: "a link has been put on the path since the node policy allowed it".to_owned(),
+            ..error
+        },
+        _ => error,
+    });
+    let source = source.map_err(|error| error.at(format!("{}.source", mount.at)))?;
+    clone_tree(&source, Path::new(""), *recursive)
+        .context(what)
+        .map_err(|error| error.at(format!("{}.source", mount.at)))
 }
 
 /// Before the mount is attached anywhere: the kernel maps the ids of no mount that is in use.

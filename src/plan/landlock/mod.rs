@@ -105,7 +105,7 @@ pub(super) fn resolve(
 fn asked(input: &Input<'_>, notes: &mut Notes) -> Vec<Landlock> {
     let abi = input.host.landlock_abi.min(rights::NEWEST_ABI);
     let mut domains: Vec<Landlock> = notes.collect(ports::resolve(input, abi)).into_iter().collect();
-    let annotation = super::annotation(input, ANNOTATION).map(|text| (Origin::annotation(ANNOTATION), text));
+    let annotation = input.annotation(ANNOTATION).map(|text| (Origin::annotation(ANNOTATION), text));
     let file = input.options.landlock.as_deref().map(|text| (Origin::flag("--landlock"), text));
     for (origin, text) in annotation.into_iter().chain(file) {
         domains

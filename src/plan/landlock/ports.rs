@@ -10,8 +10,8 @@ use super::origin::Origin;
 use super::rights::{BIND_TCP, CONNECT_TCP};
 use super::{Landlock, NetPort};
 use crate::error::Error;
+use crate::plan::Input;
 use crate::plan::seccomp::Filter;
-use crate::plan::{Input, annotation};
 
 /// The annotation that lists the ports to bind to.
 pub const BIND: &str = "dev.sandrun.tcp-bind";
@@ -28,9 +28,9 @@ type Ports = Option<BTreeSet<u16>>;
 pub(super) fn resolve(input: &Input<'_>, abi: u32) -> Result<Option<Landlock>, Vec<Error>> {
     let options = &input.options;
     let wishes = [
-        (Origin::annotation(BIND), annotation(input, BIND), BIND_TCP),
+        (Origin::annotation(BIND), input.annotation(BIND), BIND_TCP),
         (Origin::flag("--tcp-bind"), options.tcp_bind.as_deref(), BIND_TCP),
-        (Origin::annotation(CONNECT), annotation(input, CONNECT), CONNECT_TCP),
+        (Origin::annotation(CONNECT), input.annotation(CONNECT), CONNECT_TCP),
         (Origin::flag("--tcp-connect"), options.tcp_connect.as_deref(), CONNECT_TCP),
     ];
     let mut errors = Vec::new();

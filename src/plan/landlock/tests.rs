@@ -82,6 +82,7 @@ fn a_port_has_to_be_in_the_annotation_and_in_the_flag() {
         bundle: std::path::Path::new("/bundle"),
         level: Level::Oci,
         host: &host,
+        loosening: crate::plan::annotations::Loosening::default(),
     };
     let domain = ports::resolve(&input, 7).unwrap().unwrap();
     let rules: Vec<_> = domain.net_port.iter().map(|rule| (rule.port, rule.allowed_access)).collect();

@@ -2,7 +2,8 @@
 
 use super::{Propagation, Source};
 
-pub(super) const RDONLY: u64 = 0x1;
+/// `MOUNT_ATTR_RDONLY`.
+pub const RDONLY: u64 = 0x1;
 const NOSUID: u64 = 0x2;
 const NODEV: u64 = 0x4;
 const NOEXEC: u64 = 0x8;

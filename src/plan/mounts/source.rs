@@ -65,6 +65,7 @@ fn bind(
             recursive: options.recursive,
             nofollow: options.source_nofollow,
             copy_link: options.copy_symlink,
+            judged: false,
         }),
         None => Err(Error::new(Kind::Invalid, format!("bind mount of {destination} without a source"), "")
             .at(format!("{at}.source"))),

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::cgroup::{Hierarchy, Layout, Manager, Unified};
-use super::{Input, Options, Plan, resolve};
+use super::{Input, Loosening, Options, Plan, resolve};
 use crate::error::Result;
 use crate::host::{Caller, Host};
 use crate::level::Level;
@@ -34,7 +34,7 @@ fn hierarchies() -> Vec<Hierarchy> {
     CONTROLLERS.into_iter().chain(["name=systemd"]).map(hierarchy).collect()
 }
 
-fn v1() -> Layout {
+pub(crate) fn v1() -> Layout {
     Layout::V1 { hierarchies: hierarchies() }
 }
 
@@ -42,12 +42,12 @@ fn hybrid() -> Layout {
     Layout::Hybrid { hierarchies: hierarchies(), unified: unified(&[], "/sys/fs/cgroup/unified") }
 }
 
-pub(in crate::plan) fn v2() -> Layout {
+pub(crate) fn v2() -> Layout {
     Layout::V2 { unified: unified(&UNIFIED, "/sys/fs/cgroup") }
 }
 
 /// Root of a host with everything but a security module with labels.
-pub(in crate::plan) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
+pub(crate) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
     let capabilities = (1 << 41) - 1;
     Host {
         euid: 0,
@@ -66,7 +66,7 @@ pub(in crate::plan) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
 }
 
 /// An ordinary user of the same host.
-fn user(cgroup: Layout, landlock_abi: u32) -> Host {
+pub(crate) fn user(cgroup: Layout, landlock_abi: u32) -> Host {
     let host = root(cgroup, landlock_abi);
     let id_mappers = ["newuidmap", "newgidmap"].map(|name| Some(format!("/usr/bin/{name}")));
     Host {
@@ -81,7 +81,7 @@ fn user(cgroup: Layout, landlock_abi: u32) -> Host {
 }
 
 /// The plan of a configuration given as text.
-pub(in crate::plan) fn plan(text: &str, level: Level, host: &Host) -> Result<Plan> {
+pub(crate) fn plan(text: &str, level: Level, host: &Host) -> Result<Plan> {
     plan_with(text, level, host, None)
 }
 
@@ -96,12 +96,13 @@ fn plan_with(text: &str, level: Level, host: &Host, manager: Option<Manager>) ->
         unknown: &config.unknown,
         bundle: Path::new("/bundle"),
         level,
+        loosening: Loosening::default(),
         host,
     })
 }
 
 /// A configuration that nothing is wrong with, to be spoilt.
-pub(in crate::plan) fn good() -> Value {
+pub(crate) fn good() -> Value {
     json!({
         "ociVersion": "1.3.0",
         "process": { "args": ["true"], "cwd": "/" },
@@ -111,7 +112,7 @@ pub(in crate::plan) fn good() -> Value {
 }
 
 /// `config` with `value` at a JSON pointer; parents that are not there are made.
-pub(in crate::plan) fn with(mut config: Value, pointer: &str, value: Value) -> Value {
+pub(crate) fn with(mut config: Value, pointer: &str, value: Value) -> Value {
     let place = pointer.split('/').skip(1).fold(&mut config, |parent, part| match parent {
         Value::Array(list) => &mut list[part.parse::<usize>().unwrap()],
         parent => &mut parent[part],
