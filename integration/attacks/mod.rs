@@ -1,9 +1,11 @@
 //! Every gate of the probe, at every level and under the peers with their defaults: which are open, why, and the table of
 //! SECURITY.md.
 
+mod arranged;
 mod column;
 mod confinement;
 mod defaults;
+mod host;
 mod open;
 mod table;
 

@@ -10,7 +10,6 @@ mod identity;
 mod masks;
 mod names;
 mod parser;
-mod privileged;
 mod procfs;
 mod rootfs;
 mod shared;
@@ -21,25 +20,25 @@ use std::path::PathBuf;
 use crate::support::Scratch;
 
 /// A directory of the host with one file, which nobody may change or read.
-struct Outside(Scratch);
+pub struct Outside(Scratch);
 
 impl Outside {
-    fn new() -> Outside {
+    pub fn new() -> Outside {
         let dir = Scratch::new("outside");
         fs::write(dir.path().join("canary"), "SECRET").expect("cannot write the canary");
         Outside(dir)
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.0.path().to_path_buf()
     }
 
-    fn canary(&self) -> String {
+    pub fn canary(&self) -> String {
         self.path().join("canary").display().to_string()
     }
 
     /// What is in it besides the canary.
-    fn intruders(&self) -> Vec<String> {
+    pub fn intruders(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).expect("it is still there").flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name != "canary").collect()
