@@ -18,29 +18,34 @@ use seccomp::names::Arch;
 use seccomp::profile::{Answer, Profile};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    const BASELINE: &str = "seccomp-profiles/baseline.json";
-    for read in ["build.rs", "src/plan/seccomp", BASELINE] {
-        println!("cargo::rerun-if-changed={read}");
-    }
     let target = std::env::var("CARGO_CFG_TARGET_ARCH")?;
     let arch = match target.as_str() {
         "x86_64" => Arch::X86_64,
         "aarch64" => Arch::Aarch64,
         other => return Err(format!("there is no seccomp profile for {other}").into()),
     };
-    let text = std::fs::read_to_string(BASELINE)?;
-    let seccomp = serde_json::from_str(&text).map_err(|error| format!("{BASELINE}: {error}"))?;
-    // A program of a foreign ABI finds a kernel without that ABI, as many hosts are built.
-    let profile = Profile::read(&seccomp, arch, Answer::ENOSYS)
-        .map_err(|problems| format!("{BASELINE}: {problems:#?}"))?;
-    let program = compile(&profile);
-    if program.len() > MAX_INSTRUCTIONS {
-        return Err(format!("{BASELINE} compiles to {} instructions", program.len()).into());
+    for read in ["build.rs", "src/plan/seccomp", "seccomp-profiles"] {
+        println!("cargo::rerun-if-changed={read}");
     }
-    let list: Vec<String> = program.iter().map(|instruction| format!("{instruction:#018x}")).collect();
-    let source =
-        format!("pub static BASELINE: [u64; {}] = [\n    {},\n];\n", program.len(), list.join(",\n    "));
+    let source = program("baseline", arch)? + &program("strict", arch)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("seccomp.rs");
     std::fs::write(out, source)?;
     Ok(())
+}
+
+/// The profile of a level as a static of its name.
+fn program(level: &str, arch: Arch) -> Result<String, Box<dyn Error>> {
+    let path = format!("seccomp-profiles/{level}.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let seccomp = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+    // A program of a foreign ABI finds a kernel without that ABI, as many hosts are built.
+    let profile =
+        Profile::read(&seccomp, arch, Answer::ENOSYS).map_err(|problems| format!("{path}: {problems:#?}"))?;
+    let program = compile(&profile);
+    if program.len() > MAX_INSTRUCTIONS {
+        return Err(format!("{path} compiles to {} instructions", program.len()).into());
+    }
+    let list: Vec<String> = program.iter().map(|instruction| format!("{instruction:#018x}")).collect();
+    let (name, length, list) = (level.to_uppercase(), program.len(), list.join(",\n    "));
+    Ok(format!("pub static {name}: [u64; {length}] = [\n    {list},\n];\n"))
 }

@@ -14,8 +14,7 @@ use super::mounts::{Mount, Rootfs};
 use super::namespaces::Namespaces;
 use super::personality;
 use super::scheduling::{self, CpuAffinity, IoPriority, Scheduler};
-use super::seccomp::known::FLAG_WAIT_KILLABLE_RECV;
-use super::seccomp::{Arch, Filter};
+use super::seccomp::{self, Filter};
 use super::{Input, Notes, annotations};
 use crate::error::{Error, Kind};
 use crate::level::Level;
@@ -136,7 +135,7 @@ pub(super) fn container(
     (workload.preserve_fds, workload.listen_fds) = input.options.descriptors();
     let capabilities = process.and_then(|process| process.capabilities().as_ref());
     workload.capabilities = caps::resolve(input, caps::asked(capabilities), notes);
-    workload.seccomp = seccomp(input, notes);
+    workload.seccomp = seccomp::filters(input, notes);
     landlock::resolve(input, namespaces, rootfs, mounts, &mut workload, notes);
     let linux = input.config.linux().as_ref();
     workload.memory_policy = linux
@@ -184,50 +183,6 @@ fn tighten(workload: &mut Workload, may_gain: bool, notes: &mut Notes) {
         workload.rlimits.push(Rlimit { name, resource: RLIMIT_CORE, soft: 0, hard: 0 });
         notes.change("process.rlimits", "RLIMIT_CORE set to 0");
     }
-}
-
-fn seccomp(input: &Input<'_>, notes: &mut Notes) -> Vec<Filter> {
-    let own = input.config.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    let own = own.and_then(|own| match Filter::from_oci(own, Arch::NATIVE) {
-        Ok((filter, changes)) => {
-            notes.changes.extend(changes);
-            notes.refusals.extend(lacks_flag(input, &filter));
-            Some(filter)
-        }
-        Err(refusals) => {
-            notes.refusals.extend(refusals);
-            None
-        }
-    });
-    if input.level < Level::Baseline {
-        return own.into_iter().collect();
-    }
-    let baseline = Filter::baseline();
-    notes.change("linux.seccomp", format!("the {} profile is added", baseline.name));
-    match own {
-        Some(own) if own.listener.is_some() => match own.joined(&baseline) {
-            Ok(joined) => vec![joined],
-            Err(refusal) => {
-                notes.refusals.push(refusal);
-                Vec::new()
-            }
-        },
-        // Ours first: it lets the other one be loaded, which may not be so the other way round.
-        own => std::iter::once(baseline).chain(own).collect(),
-    }
-}
-
-fn lacks_flag(input: &Input<'_>, filter: &Filter) -> Option<Error> {
-    let asked = filter.flags & FLAG_WAIT_KILLABLE_RECV != 0;
-    (asked && !input.host.seccomp_wait_killable).then(|| {
-        Error::new(
-            Kind::Unsupported,
-            "cannot use the seccomp profile",
-            "this kernel has no SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-        )
-        .at("linux.seccomp.flags")
-        .fix("remove the flag, or use Linux 5.19 or newer")
-    })
 }
 
 /// Labels are for a security module that must be there: without it the process would run unconfined.

@@ -1,13 +1,13 @@
 //! Seccomp: profiles in OCI JSON become programs for the kernel.
 //!
 //! `names` knows call numbers, `profile` checks what `linux.seccomp` says, `table` lays it out by number,
-//! `compile` turns that into instructions that `code` assembles. The built-in profile goes the same way in
+//! `compile` turns that into instructions that `code` assembles. The built-in profiles go the same way in
 //! build.rs, so that a start parses nothing.
 //!
-//! At `baseline` a call has to pass both profiles, and the strictest answer counts: kill process, kill thread,
-//! trap, errno, notify, trace, log, allow, in this order. So an agent is never asked about a call that
-//! `baseline` refuses, and cannot allow it; and what `baseline` allows is still the agent's to refuse. Where
-//! both answer with an errno, it is that of config.json.
+//! From `baseline` on a call has to pass the level's profile and that of config.json, and the strictest answer
+//! counts: kill process, kill thread, trap, errno, notify, trace, log, allow, in this order. So an agent is never
+//! asked about a call that the level refuses, and cannot allow it; and what the level allows is still the agent's
+//! to refuse. Where both answer with an errno, it is that of config.json.
 
 pub mod code;
 pub mod compile;
@@ -16,6 +16,7 @@ pub mod known;
 mod listener;
 pub mod names;
 pub mod profile;
+mod stack;
 pub mod summary;
 pub mod table;
 
@@ -29,11 +30,15 @@ use crate::error::{Error, Kind};
 pub use listener::Listener;
 pub use names::Arch;
 use profile::{Answer, Problem, Profile};
+pub(super) use stack::filters;
 
 /// The level `baseline` as OCI JSON, a reason beside each call.
 pub const BASELINE_JSON: &str = include_str!("../../../seccomp-profiles/baseline.json");
 
-/// What shuts the ways round the TCP ports of Landlock, as OCI JSON, a reason beside each rule.
+/// The level `strict`, likewise.
+pub const STRICT_JSON: &str = include_str!("../../../seccomp-profiles/strict.json");
+
+/// What shuts the ways round the TCP ports of Landlock, likewise.
 pub const TCP_PORTS_JSON: &str = include_str!("../../../seccomp-profiles/tcp-ports.json");
 
 /// The name of its filter.
@@ -47,7 +52,7 @@ mod builtin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
-    /// Where it comes from: `baseline`, `config.json`, or both in one.
+    /// Where it comes from: `baseline`, `strict`, `config.json`, or two in one.
     pub name: String,
     /// What the kernel runs.
     pub program: Program,
@@ -74,20 +79,25 @@ pub enum Program {
 pub enum Builtin {
     /// Of the level `baseline`.
     Baseline,
+    /// Of the level `strict`.
+    Strict,
 }
 
 impl Filter {
     /// The profile of the level `baseline`.
-    ///
+    pub fn baseline() -> Filter {
+        Filter::builtin("baseline", Builtin::Baseline)
+    }
+
+    /// The profile of the level `strict`. It refuses every filter that seccomp(2) would load after it.
+    pub fn strict() -> Filter {
+        Filter::builtin("strict", Builtin::Strict)
+    }
+
     /// No flags: whether a filtered process pays for speculation mitigations stays the kernel's choice, which
     /// by default (since Linux 5.16) is no.
-    pub fn baseline() -> Filter {
-        Filter {
-            name: "baseline".into(),
-            program: Program::Builtin(Builtin::Baseline),
-            flags: 0,
-            listener: None,
-        }
+    fn builtin(name: &str, profile: Builtin) -> Filter {
+        Filter { name: name.into(), program: Program::Builtin(profile), flags: 0, listener: None }
     }
 
     /// The profile that goes with TCP ports of Landlock; compiled where it is wanted, which is seldom.
@@ -158,6 +168,7 @@ impl Filter {
     pub fn instructions(&self) -> Cow<'_, [u64]> {
         match &self.program {
             Program::Builtin(Builtin::Baseline) => Cow::Borrowed(&builtin::BASELINE),
+            Program::Builtin(Builtin::Strict) => Cow::Borrowed(&builtin::STRICT),
             Program::Compiled(instructions) => Cow::Borrowed(instructions),
         }
     }

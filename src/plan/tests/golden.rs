@@ -154,13 +154,19 @@ fn a_higher_level_only_takes_away() {
         assert_eq!(stronger.capabilities.bounding & !weaker.capabilities.bounding, 0);
         assert_eq!(stronger.capabilities.permitted & !weaker.capabilities.permitted, 0);
         assert!(stronger.no_new_privs >= weaker.no_new_privs);
-        assert!(stronger.seccomp.len() >= weaker.seccomp.len());
         assert!(stronger.landlock.len() >= weaker.landlock.len());
     }
     for (weaker, stronger) in [(&oci, &baseline), (&baseline, &strict)] {
         assert!(weaker.masked_paths.iter().all(|path| stronger.masked_paths.contains(path)));
         assert!(weaker.readonly_paths.iter().all(|path| stronger.readonly_paths.contains(path)));
         assert!(weaker.namespaces.new.iter().all(|kind| stronger.namespaces.new.contains(kind)));
+    }
+    for (plan, names) in [
+        (&oci, vec!["config.json"]),
+        (&baseline, vec!["baseline", "config.json"]),
+        (&strict, vec!["config.json joined with strict"]),
+    ] {
+        assert_eq!(plan.workload.seccomp.iter().map(|filter| &filter.name).collect::<Vec<_>>(), names);
     }
     assert_eq!(strict.workload.capabilities.bounding, 0);
     assert!(oci.changes.is_empty(), "{:?}", oci.changes);
