@@ -45,3 +45,4 @@ mod systemd;
 mod tryout;
 mod tty;
 mod update;
+mod workloads;

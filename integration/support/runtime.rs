@@ -21,6 +21,7 @@ pub struct Runtime {
     /// Words before the program: a wrapper that changes what it inherits.
     wrapper: Vec<String>,
     global: Vec<String>,
+    patience: Duration,
     home: Scratch,
     started: RefCell<Vec<String>>,
 }
@@ -88,12 +89,19 @@ impl Runtime {
 
     fn new(program: PathBuf) -> Runtime {
         let home = Scratch::new("runtime");
-        Runtime { program, wrapper: Vec::new(), global: Vec::new(), home, started: RefCell::new(Vec::new()) }
+        let started = RefCell::new(Vec::new());
+        Runtime { program, wrapper: Vec::new(), global: Vec::new(), patience: PATIENCE, home, started }
     }
 
     /// Adds global flags.
     pub fn flags(mut self, flags: &[&str]) -> Runtime {
         self.global.extend(flags.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Gives every command this long to end.
+    pub fn waiting(mut self, patience: Duration) -> Runtime {
+        self.patience = patience;
         self
     }
 
@@ -177,7 +185,7 @@ impl Runtime {
         command.stdout(File::create(&out).expect("cannot capture stdout"));
         command.stderr(File::create(&err).expect("cannot capture stderr"));
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let status = loop {
             match child.try_wait().expect("cannot wait for the runtime") {
                 Some(status) => break status,
