@@ -229,6 +229,11 @@ impl Runtime {
         text(&self.home.path().join(&bundle.id).with_extension("out"))
     }
 
+    /// What it has written to its standard error.
+    pub fn complained(&self, bundle: &Bundle) -> String {
+        text(&self.home.path().join(&bundle.id).with_extension("err"))
+    }
+
     #[track_caller]
     fn launch(&self, verb: &str, bundle: &Bundle, flags: &[&str]) -> Output {
         bundle.write();
@@ -255,7 +260,7 @@ impl Runtime {
     /// Waits until the container has this status.
     #[track_caller]
     pub fn await_status(&self, bundle: &Bundle, wanted: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while self.status(bundle) != wanted {
             assert!(Instant::now() < deadline, "{} does not become {wanted}", bundle.id);
             std::thread::sleep(Duration::from_millis(20));

@@ -41,7 +41,7 @@ impl Image {
     pub fn script(mut self, script: &str, user: &str) -> Image {
         let (uid, gid) = ids(&self.bundle.rootfs(), user);
         let process = &mut self.bundle.config["process"];
-        process["args"] = json!(["bash", "-c", format!("{}\n{script}", include_str!("prelude.sh"))]);
+        process["args"] = json!(words(script));
         process["user"] = json!({ "uid": uid, "gid": gid });
         process["env"] =
             json!(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp"]);
@@ -65,6 +65,11 @@ impl Drop for Image {
     }
 }
 
+/// The command line of a script.
+pub fn words(script: &str) -> [String; 3] {
+    ["bash".to_owned(), "-c".to_owned(), format!("{}\n{script}", include_str!("prelude.sh"))]
+}
+
 /// The tree, which the script makes once for all runs.
 fn tree() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -86,4 +91,15 @@ fn ids(rootfs: &Path, user: &str) -> (u32, u32) {
     let fields: Vec<&str> =
         line.unwrap_or_else(|| panic!("the image has no user {user}")).split(':').collect();
     (fields[2].parse().expect("a user id"), fields[3].parse().expect("a group id"))
+}
+
+/// The version of a package in the tree.
+pub fn version(package: &str) -> String {
+    let status = tree().expect("a tree").join("var/lib/dpkg/status");
+    let status = std::fs::read_to_string(status).expect("dpkg's list of packages");
+    let entry =
+        status.split("\n\n").find(|entry| entry.lines().any(|line| line == format!("Package: {package}")));
+    let entry = entry.unwrap_or_else(|| panic!("the image has no package {package}"));
+    let version = entry.lines().find_map(|line| line.strip_prefix("Version: "));
+    version.expect("a version").to_owned()
 }

@@ -1,6 +1,7 @@
 # What every workload's script begins with. The first failure ends it, and is told.
 set -Eeuo pipefail
 trap 'echo "line $LINENO failed: $BASH_COMMAND" >&2' ERR
+export PATH HOME="${HOME:-/tmp}"
 exec 3>&1 1>&2
 
 # Waits until a command succeeds.
