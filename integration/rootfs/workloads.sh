@@ -9,8 +9,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/sandrun
 # A tree is never changed: another script makes another one.
 tree=$cache/workloads-$suite-$(dpkg --print-architecture)-$(sha256sum <"$0" | cut -c 1-8)
 
-packages=cargo,curl,default-jdk-headless,g++,git,golang-go,libc6-dev,make,nginx-light,nodejs,openssl
-packages=$packages,postgresql,python3-venv,redis-server
+packages=cargo,curl,default-jdk-headless,dumb-init,g++,git,golang-go,libc6-dev,make,musl-tools,nginx-light,nodejs
+packages=$packages,openssl,postgresql,procps,python3-venv,redis-server,tini
 
 if [ ! -d "$tree" ]; then
   command -v mmdebstrap >/dev/null || apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null

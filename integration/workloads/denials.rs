@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use super::report::{Report, write};
 use super::{
-    APT, GCC, GIT, GO, GO_SERVER, JAVA, NGINX, NODE, NODE_SERVER, PATIENCE, POSTGRESQL, PYTHON,
-    PYTHON_SERVER, REDIS, RUST, Workload,
+    APT, GCC, GIT, GO, GO_SERVER, JAVA, MUSL, MUSL_PROGRAM, NGINX, NODE, NODE_SERVER, PATIENCE, POSTGRESQL,
+    PYTHON, PYTHON_SERVER, REDIS, RUST, SHELL, Workload,
 };
 use crate::support::{Runtime, Scratch};
 
-const ALL: [&Workload; 14] = [
+const ALL: [&Workload; 17] = [
     &NGINX,
     &REDIS,
     &POSTGRESQL,
@@ -25,6 +25,9 @@ const ALL: [&Workload; 14] = [
     &PYTHON_SERVER,
     &NODE,
     &NODE_SERVER,
+    &SHELL,
+    &MUSL,
+    &MUSL_PROGRAM,
     &GIT,
     &GCC,
     &JAVA,

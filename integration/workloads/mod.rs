@@ -68,6 +68,12 @@ const PYTHON_SERVER: Workload =
 const NODE: Workload = Workload::new("node", include_str!("node.sh"), "nodejs");
 const NODE_SERVER: Workload =
     Workload::new("node-server", include_str!("node-server.sh"), "nodejs").server("nobody");
+const SHELL: Workload = Workload::new("shell", include_str!("shell.sh"), "coreutils").server("nobody");
+const MUSL: Workload = Workload::new("musl", include_str!("musl.sh"), "musl");
+const MUSL_PROGRAM: Workload = Workload {
+    after: Some(&MUSL),
+    ..Workload::new("musl-program", include_str!("musl-program.sh"), "musl").server("nobody")
+};
 const GIT: Workload = Workload::new("git", include_str!("git.sh"), "git");
 const GCC: Workload = Workload::new("gcc", include_str!("gcc.sh"), "gcc-12");
 const JAVA: Workload = Workload::new("java", include_str!("java.sh"), "openjdk-17-jdk-headless");
@@ -136,6 +142,21 @@ fn node_at_baseline() {
 #[test]
 fn node_server_at_strict() {
     works(&NODE_SERVER, "strict");
+}
+
+#[test]
+fn shell_at_baseline() {
+    works(&SHELL, "baseline");
+}
+
+#[test]
+fn shell_at_strict() {
+    works(&SHELL, "strict");
+}
+
+#[test]
+fn musl_at_baseline_and_its_program_at_strict() {
+    works(&MUSL_PROGRAM, "strict");
 }
 
 #[test]
