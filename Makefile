@@ -3,10 +3,10 @@ PREFIX ?= /usr/local
 STATIC := $(or $(CARGO_TARGET_DIR),target)/static
 MANUAL := $(or $(CARGO_TARGET_DIR),target)/manual
 
-.PHONY: help build release man check advisories test test-vm bench demo install clean
+.PHONY: help build release man check advisories test test-vm workload-denials bench demo install clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## debug build of everything
 	cargo build --workspace
@@ -31,6 +31,9 @@ test: ## all tests; as root for those that start containers
 
 test-vm: release ## on Linux 6.1 and 6.12, cgroup v2, v1, hybrid and systemd, in VMs without KVM
 	integration/vm/test $(STATIC)/sandrun
+
+workload-denials: ## what confinement refuses to real programs: writes integration/WORKLOADS.md (strace; ~5 minutes)
+	UPDATE_GOLDEN=1 cargo test --locked --test integration workloads::denials -- --ignored --nocapture
 
 bench: release ## sandrun against crun and runc (docs in integration/bench)
 	cargo run --release --locked -p bench -- --runtime sandrun=$(STATIC)/sandrun --runtime crun --runtime runc

@@ -71,6 +71,26 @@ impl Containerd {
         self.runtime.finish(self.command(words), &self.home.path().join("ctr"))
     }
 
+    /// The words of `ctr run` for a bundle's root filesystem, with more flags.
+    fn run_words(&self, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Vec<String> {
+        let (sandrun, root) = (self.runtime.program(), self.runtime.root());
+        let (cgroup, rootfs) = (format!("/{}", bundle.id), bundle.rootfs());
+        let mut words = vec!["run".to_owned()];
+        words.extend(flags.iter().map(ToString::to_string));
+        words.extend(["--runtime".to_owned(), "io.containerd.runc.v2".to_owned()]);
+        words.extend(["--runc-binary".to_owned(), path(sandrun), "--runc-root".to_owned(), path(&root)]);
+        words.extend(["--cgroup".to_owned(), cgroup, "--rootfs".to_owned(), path(&rootfs)]);
+        words.push(bundle.id.clone());
+        words.extend(program.iter().map(ToString::to_string));
+        words
+    }
+
+    /// Runs a program in the root filesystem of a bundle.
+    pub fn run(&self, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Output {
+        let words = self.run_words(bundle, flags, program);
+        self.ctr(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// A container with busybox and the probe.
     fn container(&self) -> Container<'_> {
         Container { of: self, bundle: Bundle::shell("") }
@@ -94,23 +114,8 @@ impl Container<'_> {
         &self.bundle.id
     }
 
-    /// The words of `ctr run`, with more flags.
-    fn run_words(&self, flags: &[&str], program: &[&str]) -> Vec<String> {
-        let (sandrun, root) = (self.of.runtime.program(), self.of.runtime.root());
-        let (cgroup, rootfs) = (format!("/{}", self.id()), self.bundle.rootfs());
-        let mut words = vec!["run".to_owned()];
-        words.extend(flags.iter().map(ToString::to_string));
-        words.extend(["--runtime".to_owned(), "io.containerd.runc.v2".to_owned()]);
-        words.extend(["--runc-binary".to_owned(), path(sandrun), "--runc-root".to_owned(), path(&root)]);
-        words.extend(["--cgroup".to_owned(), cgroup, "--rootfs".to_owned(), path(&rootfs)]);
-        words.push(self.id().to_owned());
-        words.extend(program.iter().map(ToString::to_string));
-        words
-    }
-
     fn run(&self, flags: &[&str], program: &[&str]) -> Output {
-        let words = self.run_words(flags, program);
-        self.of.ctr(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        self.of.run(&self.bundle, flags, program)
     }
 
     /// `ctr task VERB`, with words after the id.
@@ -281,7 +286,7 @@ fn on_a_terminal() {
     let containerd = containerd!();
     let container = containerd.container();
     let script = "tty; stty size; [ -c /dev/console ] && echo done";
-    let words = container.run_words(&["--rm", "--tty"], &["/bin/sh", "-c", script]);
+    let words = containerd.run_words(&container.bundle, &["--rm", "--tty"], &["/bin/sh", "-c", script]);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut terminal = Terminal::new(91, 37);
     let running = Running(terminal.start(&containerd.command(&words)));

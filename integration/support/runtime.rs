@@ -21,6 +21,7 @@ pub struct Runtime {
     /// Words before the program: a wrapper that changes what it inherits.
     wrapper: Vec<String>,
     global: Vec<String>,
+    patience: Duration,
     home: Scratch,
     started: RefCell<Vec<String>>,
 }
@@ -88,12 +89,19 @@ impl Runtime {
 
     fn new(program: PathBuf) -> Runtime {
         let home = Scratch::new("runtime");
-        Runtime { program, wrapper: Vec::new(), global: Vec::new(), home, started: RefCell::new(Vec::new()) }
+        let started = RefCell::new(Vec::new());
+        Runtime { program, wrapper: Vec::new(), global: Vec::new(), patience: PATIENCE, home, started }
     }
 
     /// Adds global flags.
     pub fn flags(mut self, flags: &[&str]) -> Runtime {
         self.global.extend(flags.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Gives every command this long to end.
+    pub fn waiting(mut self, patience: Duration) -> Runtime {
+        self.patience = patience;
         self
     }
 
@@ -179,7 +187,7 @@ impl Runtime {
         command.stdout(File::create(&out).expect("cannot capture stdout"));
         command.stderr(File::create(&err).expect("cannot capture stderr"));
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let status = loop {
             match child.try_wait().expect("cannot wait for the runtime") {
                 Some(status) => break status,
@@ -223,6 +231,11 @@ impl Runtime {
         text(&self.home.path().join(&bundle.id).with_extension("out"))
     }
 
+    /// What it has written to its standard error.
+    pub fn complained(&self, bundle: &Bundle) -> String {
+        text(&self.home.path().join(&bundle.id).with_extension("err"))
+    }
+
     #[track_caller]
     fn launch(&self, verb: &str, bundle: &Bundle, flags: &[&str]) -> Output {
         bundle.write();
@@ -249,7 +262,7 @@ impl Runtime {
     /// Waits until the container has this status.
     #[track_caller]
     pub fn await_status(&self, bundle: &Bundle, wanted: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while self.status(bundle) != wanted {
             assert!(Instant::now() < deadline, "{} does not become {wanted}", bundle.id);
             std::thread::sleep(Duration::from_millis(20));

@@ -1,0 +1,3 @@
+# What `musl.sh` has built.
+musl-program
+works
