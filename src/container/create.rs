@@ -172,7 +172,11 @@ pub fn consider(
     let mut draft = plan::draft(&plan::Input {
         id: &wish.id,
         config: &config.spec,
-        options: plan::Options { manager, ..wish.options.clone() },
+        options: plan::Options {
+            manager,
+            joins_callers_network: joined::is_callers_network(&config.spec),
+            ..wish.options.clone()
+        },
         pids_limit: config.pids_limit,
         landlock: config.landlock.as_ref(),
         unknown: &config.unknown,

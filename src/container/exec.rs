@@ -277,6 +277,7 @@ fn narrow(workload: &mut Workload, own: &Workload) -> Result<()> {
     rules.for_each(|rule| rule.optional = true);
     workload.no_new_privs |= !further.is_empty();
     workload.landlock.extend(further);
+    plan::landlock::let_files_move(&mut workload.landlock);
     workload.seccomp =
         plan::landlock::shut_ways_round(own.seccomp.clone(), &workload.landlock).map_err(not_valid)?;
     Ok(())

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{Caller, Host};
@@ -31,6 +34,17 @@ pub fn open(plan: &Plan, host: &Host) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
     let last = host.caller != Caller::User;
     join.sort_by_key(|(kind, _)| (*kind == NamespaceKind::User) == last);
     Ok(join)
+}
+
+/// Whether the network namespace that a configuration names is the caller's own: then it is the host's network. What
+/// cannot be found is told by whoever opens it.
+pub(super) fn is_callers_network(config: &Spec) -> bool {
+    let namespaces = config.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    let network = namespaces.into_iter().flatten().find(|it| it.typ() == LinuxNamespaceType::Network);
+    let Some(path) = network.and_then(|network| network.path().as_ref()) else { return false };
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let named = identity(path);
+    named.is_some() && named == identity(Path::new("/proc/self/ns/net"))
 }
 
 /// Opens one of them.

@@ -175,6 +175,8 @@ pub struct Options {
     /// The root filesystem and all that is mounted below it read-only, without set-id programs and devices,
     /// from before the container's mounts are made: for a root filesystem that is the host's.
     pub sealed_root: bool,
+    /// The network namespace that config.json names is the caller's own.
+    pub joins_callers_network: bool,
     /// Ports of TCP that may be bound to (`--tcp-bind`), as the annotation has them.
     pub tcp_bind: Option<String>,
     /// Ports of TCP that may be connected to (`--tcp-connect`).

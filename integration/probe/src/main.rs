@@ -14,6 +14,7 @@ mod precedence;
 mod reach;
 mod surroundings;
 mod sys;
+mod tcp;
 mod terminal;
 mod text;
 
@@ -30,7 +31,8 @@ surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
 attempts           gates [NAME...], gates --calls, syscall NAME [INTEGER...]
                    calls | tries | in-threads | caught NAME[:INTEGER...]...
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
-                   connect-abstract NAME, listen-abstract NAME, hunt SECONDS PATH, writable DIR
+                   connect-abstract NAME, listen-abstract NAME, ioctl PATH, tcp PORT,
+                   hunt SECONDS PATH, writable DIR
 load               forkbomb N, eat MIB
 behaviour          sleep SECONDS, exit CODE, kill-self SIGNAL, tty [--winch]
 ";
@@ -83,6 +85,8 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["landlock-escape", path] => reach::every_way_to(path),
         ["connect-abstract", name] => reach::connect_abstract(name),
         ["listen-abstract", name] => reach::listen_abstract(name),
+        ["ioctl", path] => reach::ioctl(path),
+        ["tcp", port] => tcp::every_way_to(port.parse().ok()?),
         ["hunt", seconds, path] => hunt::hunt(seconds.parse().ok()?, path),
         ["writable", dir] => hunt::writable_below(dir),
         ["forkbomb", count] => load::fork_bomb(count.parse().ok()?),

@@ -46,6 +46,19 @@ fn found(result: Result<String, Errno>) -> Json {
     Json::object([("content", content), ("errno", errno)])
 }
 
+/// Asks a device for the settings of a terminal: ENOTTY of one that is none, EACCES where no ioctl may reach it.
+pub fn ioctl(path: &str) -> Json {
+    let result = open_at(libc::AT_FDCWD, path, libc::O_RDONLY | libc::O_NONBLOCK).and_then(|device| {
+        let mut settings = [0; 64];
+        let request = i64::try_from(libc::TCGETS).unwrap_or_default();
+        call(
+            libc::SYS_ioctl,
+            &mut [device.as_raw_fd().into(), request.into(), settings.as_mut_slice().into()],
+        )
+    });
+    Json::object([("errno", result.err().map(|errno| errno.to_string()).into())])
+}
+
 /// Creates the file, or appends to it.
 pub fn write(path: &str) -> Json {
     let file = File::options().create(true).append(true).open(path);

@@ -23,11 +23,12 @@ const LOWEST_ABI: u32 = 2;
 
 /// Abstract sockets belong to the network namespace: in one that is not the host's there is none of the host
 /// to reach, and a scope would only keep an exec, whose domain is another one, from its container's sockets.
-fn wanted_scopes(level: Level, namespaces: &Namespaces) -> u64 {
+fn wanted_scopes(input: &Input<'_>, namespaces: &Namespaces) -> u64 {
     let network = NamespaceKind::Network;
-    match level {
+    let joined = namespaces.is_joined(network) && !input.options.joins_callers_network;
+    match input.level {
         Level::Strict => SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL,
-        _ if namespaces.is_new(network) || namespaces.is_joined(network) => 0,
+        _ if namespaces.is_new(network) || joined => 0,
         _ => SCOPE_ABSTRACT_UNIX_SOCKET,
     }
 }
@@ -49,7 +50,7 @@ pub(in crate::plan) fn derive(
         notes.absent("landlock", why);
         return None;
     }
-    let wanted = wanted_scopes(input.level, namespaces);
+    let wanted = wanted_scopes(input, namespaces);
     note_younger_rights(abi, wanted, notes);
     let handled = rights::all(Kind::Fs, abi);
     let inner = handled & !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);
@@ -62,6 +63,9 @@ pub(in crate::plan) fn derive(
         let more = on_mount(mount, inner, handled) & !root;
         (more != 0).then(|| rule(&mount.destination, more))
     }));
+    let on_device = (WRITE_FILE | IOCTL_DEV) & handled & !root;
+    path_beneath
+        .extend(devices_elsewhere(input).map(|path| rule(path, on_device)).filter(|_| on_device != 0));
     Some(Landlock {
         origin: "derived".to_owned(),
         abi,
@@ -70,6 +74,13 @@ pub(in crate::plan) fn derive(
         path_beneath,
         ..Landlock::default()
     })
+}
+
+/// Nodes that config.json wants in other places than `/dev`.
+fn devices_elsewhere<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a str> {
+    let devices = input.config.linux().as_ref().and_then(|linux| linux.devices().as_ref());
+    let paths = devices.into_iter().flatten().filter_map(|device| device.path().to_str());
+    paths.filter(|path| path.starts_with('/') && !path.starts_with("/dev/"))
 }
 
 /// A writable mount of a read-only container may be written; `/dev` has the devices that were made for it.

@@ -92,12 +92,30 @@ pub(super) fn resolve(
         workload.landlock.extend(derived::derive(input, namespaces, rootfs, mounts, notes));
     }
     workload.landlock.extend(asked(input, notes));
+    let_files_move(&mut workload.landlock);
     let filters = std::mem::take(&mut workload.seccomp);
     workload.seccomp = notes.collect(shut_ways_round(filters, &workload.landlock));
     // At other levels it is set in any case.
     if input.level == Level::Oci && !workload.landlock.is_empty() && !workload.no_new_privs {
         workload.no_new_privs = true;
         notes.change("process.noNewPrivileges", "set: Landlock binds no program that gains privileges");
+    }
+}
+
+/// Once some domain is about files, the kernel lets none be moved between directories unless every domain grants it,
+/// those too that are about ports alone: these grant it everywhere.
+pub fn let_files_move(domains: &mut [Landlock]) {
+    if domains.iter().all(|domain| domain.handled_access_fs == 0) {
+        return;
+    }
+    for domain in domains.iter_mut().filter(|domain| domain.handled_access_fs == 0) {
+        let refer = rights::REFER & rights::all(rights::Kind::Fs, domain.abi);
+        domain.handled_access_fs = refer;
+        domain.path_beneath.push(PathBeneath {
+            path: "/".to_owned(),
+            allowed_access: refer,
+            optional: false,
+        });
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const MAKE_CHAR: u64 = 1 << 6;
 pub const MAKE_DIR: u64 = 1 << 7;
 pub(super) const MAKE_BLOCK: u64 = 1 << 11;
 /// To move or link a file to another directory.
-const REFER: u64 = 1 << 13;
+pub(super) const REFER: u64 = 1 << 13;
 pub(super) const IOCTL_DEV: u64 = 1 << 15;
 pub(super) const RESOLVE_UNIX: u64 = 1 << 16;
 /// To bind to a port of TCP.

@@ -215,6 +215,19 @@ fn whatever_is_wrong_in_the_block_is_named() {
     assert!(of_block(json!(7), 7).is_err() && of_block(json!(null), 7).is_err());
 }
 
+/// The kernel denies it by default, in each domain, as soon as one is about files.
+#[test]
+fn a_domain_of_ports_does_not_keep_files_in_their_directories() {
+    const REFER: u64 = 1 << 13;
+    let handled = |level| {
+        let plan = plan(&annotated(TCP_BIND, "80").to_string(), level, &root(v2(), 4)).unwrap();
+        let domain = plan.workload.landlock.last().unwrap().clone();
+        (domain.handled_access_fs, domain.path_beneath.iter().map(|rule| rule.allowed_access).sum::<u64>())
+    };
+    assert_eq!(handled(Level::Oci), (0, 0), "it is alone, and forbids no mount");
+    assert_eq!(handled(Level::Baseline), (REFER, REFER));
+}
+
 /// At each ABI, all of its rights and none that it does not have, whatever the level.
 #[test]
 fn every_abi_gets_the_rights_that_it_has() {

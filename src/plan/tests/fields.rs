@@ -66,6 +66,43 @@ fn abstract_sockets_are_scoped_where_the_network_is_the_hosts_and_at_strict() {
 }
 
 #[test]
+fn the_hosts_network_by_its_path_is_the_hosts_network() {
+    let namespaces = json!([{ "type": "mount" }, { "type": "network", "path": "/proc/1/ns/net" }]);
+    let config = oci::parse(&with(good(), "/linux/namespaces", namespaces).to_string()).unwrap();
+    let host = root(v2(), 7);
+    let scoped = |joins_callers_network| {
+        let input = Input {
+            id: "web",
+            config: &config.spec,
+            options: Options { joins_callers_network, ..Options::default() },
+            pids_limit: None,
+            landlock: None,
+            unknown: &[],
+            bundle: Path::new("/bundle"),
+            level: Level::Baseline,
+            loosening: crate::plan::Loosening::default(),
+            host: &host,
+        };
+        resolve(&input).unwrap().workload.landlock[0].scoped
+    };
+    assert_eq!([scoped(false), scoped(true)], [0, 1]);
+}
+
+#[test]
+fn a_device_elsewhere_takes_ioctl_and_no_other_file_there_does() {
+    let device = json!([{ "path": "/opt/null", "type": "c", "major": 1, "minor": 3 }]);
+    let plan = planned(&with(good(), "/linux/devices", device), Level::Baseline, &root(v2(), 7));
+    const IOCTL_DEV: u64 = 1 << 15;
+    let rules = &plan.workload.landlock[0].path_beneath;
+    let granted: Vec<_> = rules
+        .iter()
+        .filter(|rule| rule.allowed_access & IOCTL_DEV != 0)
+        .map(|rule| rule.path.as_str())
+        .collect();
+    assert_eq!(granted, ["/opt/null"]);
+}
+
+#[test]
 fn what_an_old_kernel_lacks_is_said() {
     let absent = |abi: u32, level| {
         let plan = planned(&good(), level, &root(v2(), abi));
