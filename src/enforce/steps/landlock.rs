@@ -60,7 +60,8 @@ fn enter(plan: &Landlock) -> Result<RulesetStatus, Cause> {
             ruleset = ruleset.add_rule(PathBeneath::new(path, access))?;
         }
     }
-    Ok(ruleset.restrict_self()?.ruleset)
+    // That is a step of its own, which not every plan has.
+    Ok(ruleset.no_new_privs(false).restrict_self()?.ruleset)
 }
 
 fn rights(bits: u64) -> BitFlags<AccessFs> {
