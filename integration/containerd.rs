@@ -17,6 +17,8 @@ pub struct Containerd {
     daemon: Child,
     home: Scratch,
     runtime: Runtime,
+    /// What is in the place of runc: sandrun, or a program that calls it with more flags.
+    binary: PathBuf,
 }
 
 /// A container of it; its files and its name are a bundle's, its configuration is containerd's.
@@ -48,13 +50,25 @@ impl Containerd {
         daemon.arg("--config").arg(home.path().join("config.toml"));
         daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let daemon = daemon.spawn().expect("cannot start containerd");
-        let containerd = Containerd { daemon, home, runtime: Runtime::sandrun() };
+        let runtime = Runtime::sandrun();
+        let binary = runtime.program().to_owned();
+        let containerd = Containerd { daemon, home, runtime, binary };
         let deadline = Instant::now() + PATIENCE;
         while containerd.ctr(&["version"]).code != 0 {
             assert!(Instant::now() < deadline, "containerd does not answer: {}", containerd.log());
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(containerd)
+    }
+
+    /// Has a policy in force, which the node's file would be on a node of the test's own.
+    fn under_policy(mut self, policy: &str) -> Containerd {
+        self.binary = self.home.path().join("sandrun-under-policy");
+        let script = format!("#!/bin/sh\nexec {} --policy {policy} \"$@\"\n", path(self.runtime.program()));
+        fs::write(&self.binary, script).expect("cannot write the program");
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&self.binary, permissions).expect("cannot make it a program");
+        self
     }
 
     fn log(&self) -> String {
@@ -73,7 +87,7 @@ impl Containerd {
 
     /// The words of `ctr run` for a bundle's root filesystem, with more flags.
     fn run_words(&self, bundle: &Bundle, flags: &[&str], program: &[&str]) -> Vec<String> {
-        let (sandrun, root) = (self.runtime.program(), self.runtime.root());
+        let (sandrun, root) = (&self.binary, self.runtime.root());
         let (cgroup, rootfs) = (format!("/{}", bundle.id), bundle.rootfs());
         let mut words = vec!["run".to_owned()];
         words.extend(flags.iter().map(ToString::to_string));
@@ -211,6 +225,35 @@ fn an_error_reaches_the_user() {
     let output = container.run(&["--rm"], &["/no/such/program"]);
     assert_ne!(output.code, 0);
     assert!(output.stderr.contains("OCI runtime create failed: cannot run \"/no/such/program\""), "{output}");
+    container.assert_gone();
+}
+
+/// In a pod it is what `kubectl describe` shows.
+#[test]
+fn a_refusal_of_the_policy_reaches_the_user_as_a_whole() {
+    let containerd = containerd!().under_policy("builtin:baseline");
+    let container = containerd.container();
+    let bind = "type=bind,src=/etc,dst=/mnt,options=rbind:ro";
+    let output = container.run(&["--rm", "--net-host", "--mount", bind, "--privileged"], &["/bin/true"]);
+    assert_ne!(output.code, 0);
+    for words in [
+        "OCI runtime create failed: cannot run container",
+        "the container is in the host's network namespace: linux.namespaces in config.json: namespaces.host of the policy",
+        "/etc of the host is bound: mounts[",
+        "in a pod without privileged: true",
+        "CAP_SYS_ADMIN",
+    ] {
+        assert!(output.stderr.contains(words), "{output}");
+    }
+    container.assert_gone();
+    let output = containerd.container().run(&["--rm"], &["/bin/echo", "allowed"]);
+    assert_eq!(output.ok().stdout, "allowed\n", "an ordinary container breaks no rule");
+    let container = containerd.container();
+    container.run(&["--detach"], &["/bin/sleep", "60"]).ok();
+    let exec = |program: &[&str]| container.task(&["exec", "--exec-id", program[0]], &program[1..]);
+    exec(&["one", "/bin/true"]).ok();
+    container.task(&["delete", "--force"], &[]).ok();
+    containerd.ctr(&["container", "delete", container.id()]).ok();
     container.assert_gone();
 }
 

@@ -35,6 +35,7 @@ mod namespaces;
 mod netdevices;
 mod peers;
 mod pod;
+mod policy;
 mod precedence;
 mod process;
 mod propagation;

@@ -57,6 +57,7 @@ fn plan(abi: u32, ports: bool) -> sandrun::error::Result<Plan> {
         unknown: &[],
         bundle: Path::new("/bundle"),
         level: Level::Strict,
+        loosening: sandrun::plan::annotations::Loosening::default(),
         host: &host(abi),
     })
 }

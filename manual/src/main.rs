@@ -19,13 +19,21 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&pages)?;
     definition.build();
     write_page(&definition, "sandrun", &pages)?;
-    for verb in definition.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
-        write_page(verb, &format!("sandrun-{}", verb.get_name()), &pages)?;
-    }
+    write_verbs(&definition, "sandrun", &pages)?;
     let completions = dir.join("completions");
     std::fs::create_dir_all(&completions)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         generate_to(shell, &mut definition, "sandrun", &completions)?;
+    }
+    Ok(())
+}
+
+/// One page for each verb, and for each of its own.
+fn write_verbs(command: &Command, name: &str, pages: &Path) -> Result<()> {
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
+        let name = format!("{name}-{}", verb.get_name());
+        write_page(verb, &name, pages)?;
+        write_verbs(verb, &name, pages)?;
     }
     Ok(())
 }

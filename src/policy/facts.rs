@@ -40,8 +40,8 @@ pub enum Lead {
 /// Looks at the host.
 pub fn gather(policy: &Policy, plan: &Plan) -> Facts {
     let mut facts = Facts {
-        allowed: places(policy.mounts.allow.as_deref()),
-        allowed_read_only: places(policy.mounts.allow_read_only.as_deref()),
+        allowed: places(policy.mounts.allow.as_deref(), plan),
+        allowed_read_only: places(policy.mounts.allow_read_only.as_deref(), plan),
         ..Facts::default()
     };
     for (index, mount) in plan.mounts.iter().enumerate() {
@@ -60,9 +60,9 @@ pub fn gather(policy: &Policy, plan: &Plan) -> Facts {
 }
 
 /// As they are written, and as they are: the administrator's own links count.
-fn places(written: Option<&[Directory]>) -> Vec<PathBuf> {
-    let written = written.unwrap_or_default().iter().map(Directory::path);
-    written.flat_map(|path| [Some(path.to_owned()), path.canonicalize().ok()]).flatten().collect()
+fn places(written: Option<&[Directory]>, plan: &Plan) -> Vec<PathBuf> {
+    let written = written.unwrap_or_default().iter().filter_map(|place| place.path(&plan.annotations));
+    written.flat_map(|path| [path.canonicalize().ok(), Some(path)]).flatten().collect()
 }
 
 fn lead(path: &Path, nofollow: bool) -> Lead {

@@ -203,7 +203,7 @@ table! {
         /// What becomes of a breach.
         mode: Mode,
         /// Paths of the programs that may be hooks.
-        allow: Vec<Directory>,
+        allow: Vec<String>,
     }
 }
 
@@ -276,9 +276,11 @@ macro_rules! policy {
         }
 
         impl Policy {
-            /// This policy, and what `base` says of the keys that it does not have.
+            /// This policy, and what `base` says of the keys that it does not have. One that only warns warns of
+            /// everything.
             #[must_use]
             pub fn over(self, base: Policy) -> Policy {
+                let base = if self.mode == Some(Mode::Warn) { base.without_modes() } else { base };
                 Policy {
                     extends: self.extends,
                     mode: self.mode.or(base.mode),
@@ -318,6 +320,24 @@ policy! {
 }
 
 impl Policy {
+    fn without_modes(mut self) -> Policy {
+        for mode in [
+            &mut self.level.mode,
+            &mut self.namespaces.mode,
+            &mut self.mounts.mode,
+            &mut self.devices.mode,
+            &mut self.capabilities.mode,
+            &mut self.process.mode,
+            &mut self.sysctl.mode,
+            &mut self.hooks.mode,
+            &mut self.ceilings.mode,
+            &mut self.exec.mode,
+        ] {
+            *mode = None;
+        }
+        self
+    }
+
     /// What becomes of a breach in a table with this mode.
     pub fn mode(&self, table: Option<Mode>) -> Mode {
         table.or(self.mode).unwrap_or_default()

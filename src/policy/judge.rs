@@ -182,8 +182,7 @@ fn hooks(plan: &Plan, verdict: &mut Verdict<'_>) {
         .filter(|point| **point != Point::StartContainer)
         .flat_map(|point| plan.hooks.at(*point))
     {
-        let path = std::path::Path::new(&hook.path);
-        if !allowed.iter().any(|place| place.path() == path) {
+        if !allowed.contains(&hook.path) {
             verdict.breach(Breach {
                 rule: "hooks.allow",
                 mode,

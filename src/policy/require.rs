@@ -80,3 +80,27 @@ pub fn confirm(layers: &[Layer], receipt: &Receipt, started: bool) -> Result<()>
     }
     Error::all("a required layer is not in force", refusals).map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_has_not_confirmed_as_a_whole_is_refused() {
+        let mut receipt = Receipt::default();
+        receipt.add("seccomp", State::Partial, "when the program starts");
+        receipt.add("landlock", State::Partial, "ABI 2, without something");
+        receipt.add("cgroup", State::Absent, "no cgroup");
+        receipt.add("no_new_privs", State::Enforced, "");
+        let confirmed = |layers: &[Layer], started| {
+            confirm(layers, &receipt, started).map_err(|error| (error.kind, error.to_string()))
+        };
+        assert_eq!(confirmed(&[Layer::NoNewPrivs, Layer::Seccomp], false), Ok(()));
+        for layer in [Layer::Seccomp, Layer::Landlock, Layer::Cgroup, Layer::Devices] {
+            let (kind, text) = confirmed(&[Layer::NoNewPrivs, layer], true).unwrap_err();
+            assert!(kind == Kind::Refused && text.contains(layer.name()), "{text}");
+        }
+        let (_, text) = confirmed(&[Layer::Landlock, Layer::Cgroup], false).unwrap_err();
+        assert!(text.contains("for 2 reasons"), "{text}");
+    }
+}

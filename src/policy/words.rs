@@ -1,6 +1,7 @@
 //! Forms of single values in a policy file. Each is checked when the file is read, so that an error has a line.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -30,9 +31,16 @@ macro_rules! word {
 }
 
 word! {
-    /// An absolute path without `.` and `..`: a place of the host, with all that is beneath it.
+    /// An absolute path without `.` and `..`: a place of the host, with all that is beneath it. `{pod-uid}` and
+    /// `{sandbox-id}` stand for what the engine says of the container's pod.
     Directory
 }
+
+/// What a directory may be named after, and the annotations by which engines tell it.
+const PLACEHOLDERS: [(&str, [&str; 2]); 2] = [
+    ("{pod-uid}", ["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"]),
+    ("{sandbox-id}", ["io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID"]),
+];
 
 impl TryFrom<String> for Directory {
     type Error = String;
@@ -40,22 +48,30 @@ impl TryFrom<String> for Directory {
     fn try_from(text: String) -> Result<Self, String> {
         let parts = || text.split('/').skip(1);
         let plain = text == "/" || parts().all(|part| !matches!(part, "" | "." | ".."));
-        match text.starts_with('/') && plain {
-            true => Ok(Self(text)),
-            false => Err(format!("{text:?} is not an absolute path without //, . and ..")),
+        let rest = PLACEHOLDERS.iter().fold(text.clone(), |text, (name, _)| text.replace(name, ""));
+        match (text.starts_with('/') && plain, rest.contains(['{', '}'])) {
+            (true, false) => Ok(Self(text)),
+            (false, _) => Err(format!("{text:?} is not an absolute path without //, . and ..")),
+            (_, true) => Err(format!("{text:?}: only {{pod-uid}} and {{sandbox-id}} stand for something")),
         }
     }
 }
 
 impl Directory {
-    /// Whether a path is this place or beneath it.
-    pub fn holds(&self, path: &Path) -> bool {
-        path.starts_with(&self.0)
-    }
-
-    /// The path.
-    pub fn path(&self) -> &Path {
-        Path::new(&self.0)
+    /// The path for a container; none where its engine does not tell what it is named after.
+    pub fn path(&self, annotations: &BTreeMap<String, String>) -> Option<PathBuf> {
+        let mut text = self.0.clone();
+        for (placeholder, names) in
+            PLACEHOLDERS.iter().filter(|(placeholder, _)| self.0.contains(placeholder))
+        {
+            let value = names.iter().find_map(|name| annotations.get(*name))?;
+            // It has to be one name, or it would lead elsewhere.
+            if matches!(value.as_str(), "" | "." | "..") || value.contains(['/', '\0']) {
+                return None;
+            }
+            text = text.replace(placeholder, value);
+        }
+        Some(PathBuf::from(text))
     }
 }
 

@@ -48,6 +48,32 @@ fn a_plan_comes_from_its_input_alone() {
     assert_none(&uses(&below("src/plan"), &words));
 }
 
+/// A policy is read, and the host looked at, in one file each: what they say is judged without either.
+#[test]
+fn rules_are_judged_without_looking_at_the_host() {
+    let mut sources = below("src/policy");
+    sources.retain(|source| !matches!(source.path.as_str(), "src/policy/file.rs" | "src/policy/facts.rs"));
+    let words = [
+        "crate::sys",
+        "crate::cgroup",
+        "crate::container",
+        "crate::cli",
+        "Host::probe",
+        "std::fs",
+        "std::process",
+        "std::env",
+        "std::os",
+        "std::time",
+        "std::io",
+        "rustix",
+        "nix",
+        "libc",
+        "crate::{",
+        "std::{",
+    ];
+    assert_none(&uses(&sources, &words));
+}
+
 /// What is enforced is the plan, and nothing that the plan has not decided.
 #[test]
 fn enforcing_knows_no_oci_type_and_no_decision() {

@@ -91,7 +91,8 @@ fn confine(domain: &Landlock) -> Result<(RulesetStatus, Vec<String>), Cause> {
     for rule in &domain.net_port {
         ruleset = ruleset.add_rule(NetPort::new(rule.port, net_rights(rule.allowed_access)))?;
     }
-    Ok((ruleset.restrict_self()?.ruleset, missing))
+    // That is a step of its own, which not every plan has.
+    Ok((ruleset.no_new_privs(false).restrict_self()?.ruleset, missing))
 }
 
 fn fs_rights(bits: u64) -> BitFlags<AccessFs> {

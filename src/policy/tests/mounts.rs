@@ -101,3 +101,24 @@ fn an_engines_socket_is_refused_and_so_is_what_holds_it() {
     }
     allowed(policy, &bound("/etc", &["rbind"]));
 }
+
+/// Another pod's volumes are no less the host's.
+#[test]
+fn a_place_is_that_of_the_containers_own_pod() {
+    let policy = "[mounts]\nallow = [\"/no/such/{pod-uid}/{sandbox-id}\"]";
+    let of_pod =
+        |annotations: Value, source: &str| with(bound(source, &["rbind"]), "/annotations", annotations);
+    let mine = json!({ "io.kubernetes.cri.sandbox-uid": "mine", "io.kubernetes.cri.sandbox-id": "1" });
+    allowed(policy, &of_pod(mine.clone(), "/no/such/mine/1/volume"));
+    let escape = json!({ "io.kubernetes.pod.uid": "../..", "io.kubernetes.cri.sandbox-id": ".." });
+    let rows = [(mine, "/no/such/other/1"), (json!({}), "/no/such/{pod-uid}/{sandbox-id}"), (escape, "/etc")];
+    for (annotations, source) in rows {
+        assert!(refused(policy, &of_pod(annotations, source)).why.contains("mounts.allow"));
+    }
+    let pod = include_str!("../../plan/tests/golden/containerd-2-pod.config.json");
+    let pod: Value = serde_json::from_str(pod).unwrap();
+    assert!(considered("extends = \"baseline\"", &pod).refusals.is_empty(), "an ordinary pod breaks no rule");
+    let sandbox = include_str!("../../plan/tests/golden/sandbox.config.json");
+    let sandbox: Value = serde_json::from_str(sandbox).unwrap();
+    assert!(considered("extends = \"restricted\"", &sandbox).refusals.is_empty(), "nor does its sandbox");
+}

@@ -80,6 +80,7 @@ fn what_is_wrong_is_said_with_its_line_and_refuses() {
         ("[capabilities]\nallow = [\"CAP_X\"]", "line 2: CAP_X is no capability"),
         ("[mounts]\nallow = [\"volumes\"]", "line 2: \"volumes\" is not an absolute path"),
         ("[mounts]\nallow = [\"/a/../b\"]", "is not an absolute path"),
+        ("[mounts]\nallow = [\"/a/{pod}\"]", "only {pod-uid} and {sandbox-id} stand for something"),
         ("[devices]\nallow = [\"/dev/fuse\"]", "is no device such as"),
         ("[sysctl]\nallow = [\"net.*.x\"]", "neither a name"),
         ("[ceilings]\nmemory = \"much\"", "is no size"),

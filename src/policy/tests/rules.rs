@@ -263,7 +263,9 @@ fn all_refusals_come_at_once_with_those_of_the_plan() {
     let config = with(careful(), "/process/user/uid", json!(0));
     let config = with(config, "/linux/sysctl", json!({ "kernel.panic": "1" }));
     let config = with(config, "/process/capabilities", json!({ "bounding": ["CAP_SYS_ADMIN"] }));
-    let error = considered("extends = \"restricted\"", &config).finish().unwrap_err();
+    let error = considered("extends = \"restricted\"\n[capabilities]\nmode = \"enforce\"", &config)
+        .finish()
+        .unwrap_err();
     assert_eq!(error.exit_code(), 78, "one refusal of the policy is enough: {error}");
     for words in ["CAP_SYS_ADMIN asked for", "would be root", "kernel.panic cannot be set"] {
         assert!(error.to_string().contains(words), "{error}");
@@ -280,8 +282,21 @@ fn a_warning_is_a_change_and_part_of_the_plan() {
     assert!(plan.changes.contains(&warnings[0]));
     let mixed = "extends = \"restricted\"\n[process]\nmode = \"warn\"";
     allowed(mixed, &config);
-    let config = with(config, "/process/capabilities", json!({ "bounding": ["CAP_SYS_ADMIN"] }));
-    assert_eq!(refused(mixed, &config).at.as_deref(), Some("process.capabilities"));
+    let asking = with(config.clone(), "/process/capabilities", json!({ "bounding": ["CAP_SYS_ADMIN"] }));
+    assert_eq!(
+        allowed(mixed, &asking).plan.workload.capabilities.bounding,
+        0,
+        "the built-in one clamps these"
+    );
+    let warned = allowed("mode = \"warn\"\nextends = \"restricted\"", &asking).plan.policy.unwrap().warnings;
+    assert_eq!(warned.len(), 2, "one that only warns clamps nothing: {warned:?}");
+    let config = with(config, "/linux/sysctl", json!({ "net.core.somaxconn": "1" }));
+    let config = with(
+        config,
+        "/linux/namespaces",
+        json!([{ "type": "mount" }, { "type": "pid" }, { "type": "ipc" }, { "type": "network" }, { "type": "uts" }]),
+    );
+    assert_eq!(refused(mixed, &config).at.as_deref(), Some("linux.sysctl[\"net.core.somaxconn\"]"));
 }
 
 /// A configuration that breaks nothing is left as it is.
