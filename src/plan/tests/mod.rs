@@ -61,6 +61,8 @@ pub(crate) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
         delegated_cgroup: None,
         apparmor: false,
         selinux: false,
+        memfd_noexec: Some(0),
+        mdwe: true,
         seccomp_wait_killable: true,
     }
 }
