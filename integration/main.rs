@@ -47,3 +47,4 @@ mod systemd;
 mod tryout;
 mod tty;
 mod update;
+mod written;

@@ -16,6 +16,7 @@ mod surroundings;
 mod sys;
 mod terminal;
 mod text;
+mod written;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ attempts           gates [NAME...], gates --calls, syscall NAME [INTEGER...]
                    calls | tries | in-threads | caught NAME[:INTEGER...]...
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
                    connect-abstract NAME, listen-abstract NAME, hunt SECONDS PATH, writable DIR
+code               written, written-to FROM TO, written-in-memory
 load               forkbomb N, eat MIB
 behaviour          sleep SECONDS, exit CODE, kill-self SIGNAL, tty [--winch]
 ";
@@ -85,6 +87,9 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["listen-abstract", name] => reach::listen_abstract(name),
         ["hunt", seconds, path] => hunt::hunt(seconds.parse().ok()?, path),
         ["writable", dir] => hunt::writable_below(dir),
+        ["written"] => written::everywhere(),
+        ["written-to", from, to] => written::moved(from, to),
+        ["written-in-memory"] => written::in_memory(),
         ["forkbomb", count] => load::fork_bomb(count.parse().ok()?),
         ["eat", mib] => load::eat(mib.parse().ok()?),
         ["sleep", seconds] => load::sleep(seconds.parse().ok()?),
