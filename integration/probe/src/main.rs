@@ -31,7 +31,7 @@ surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
 attempts           gates [NAME...], gates --calls, syscall NAME [INTEGER...]
                    calls | tries | in-threads | caught NAME[:INTEGER...]...
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
-                   connect-abstract NAME, listen-abstract NAME, hunt SECONDS PATH, writable DIR
+                   connect-abstract NAME, listen-abstract NAME, signal PID, hunt SECONDS PATH, writable DIR
 code               written, written-to FROM TO, written-in-memory
 load               forkbomb N, eat MIB
 behaviour          sleep SECONDS, exit CODE, kill-self SIGNAL, tty [--winch]
@@ -85,6 +85,7 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["landlock-escape", path] => reach::every_way_to(path),
         ["connect-abstract", name] => reach::connect_abstract(name),
         ["listen-abstract", name] => reach::listen_abstract(name),
+        ["signal", pid] => reach::signal(pid.parse().ok()?),
         ["hunt", seconds, path] => hunt::hunt(seconds.parse().ok()?, path),
         ["writable", dir] => hunt::writable_below(dir),
         ["written"] => written::everywhere(),

@@ -6,6 +6,7 @@ mod golden;
 mod loading;
 mod mounts;
 mod refusals;
+mod write_xor_execute;
 
 use std::path::Path;
 
