@@ -49,3 +49,4 @@ mod tryout;
 mod tty;
 mod update;
 mod workloads;
+mod written;

@@ -85,3 +85,39 @@ fn a_namespace_of_another_kind_is_refused() {
     assert_eq!(output.code, 125, "{output}");
     assert!(output.stderr.contains("linux.namespaces"), "{output}");
 }
+
+/// Who joins a pid namespace sees the processes there, and at `strict` signals none of them.
+#[test]
+fn signals_end_at_the_container_at_strict() {
+    skip_unless!(is_root(), "needs root");
+    for (level, expected) in [("baseline", Value::Null), ("strict", json!("EPERM"))] {
+        let runtime = Runtime::at_level(level);
+        let (sandbox, pid) = sandbox(&runtime, false);
+        let container = joining(pid, &[("pid", "pid")]).edit(|config| {
+            config["process"]["args"] = json!(["/probe", "signal", "1"]);
+        });
+        assert_eq!(runtime.ask(&container)["errno"], expected, "{level}");
+        // An exec is in a domain of its own beside that of the first process.
+        let exec = runtime.call(&["exec", &sandbox.id, "/probe", "signal", "1"]).ok().json();
+        assert_eq!(exec["errno"], expected, "{level}, by an exec");
+        assert_eq!(runtime.status(&sandbox), "running");
+    }
+}
+
+/// Whether files without a name are executed is the pid namespace's.
+#[test]
+fn who_joins_a_pid_namespace_is_told_of_its_memory_files() {
+    skip_unless!(is_root(), "needs root");
+    let noexec = std::path::Path::new("/proc/sys/vm/memfd_noexec").exists();
+    skip_unless!(noexec, "this kernel has no vm.memfd_noexec (6.3)");
+    let strict = Runtime::at_level("strict");
+    for (level, told) in [("baseline", "absent: "), ("strict", "enforced: ")] {
+        let runtime = Runtime::at_level(level);
+        let (_sandbox, pid) = sandbox(&runtime, false);
+        let container = joining(pid, &[("pid", "pid")]);
+        strict.create(&container).ok();
+        let state = strict.call(&["state", &container.id]).ok().json();
+        let layer = state["annotations"]["dev.sandrun.receipt.memfd"].as_str().expect("a layer");
+        assert!(layer.starts_with(told), "in a sandbox at {level}: {layer}");
+    }
+}

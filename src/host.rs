@@ -54,6 +54,10 @@ pub struct Host {
     pub apparmor: bool,
     /// Whether SELinux is the kernel's and has a policy.
     pub selinux: bool,
+    /// `vm.memfd_noexec` of the caller's pid namespace (Linux 6.3).
+    pub memfd_noexec: Option<u8>,
+    /// Whether memory can be kept from becoming executable (`PR_SET_MDWE`, Linux 6.3).
+    pub mdwe: bool,
     /// Whether seccomp filters can have `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
     pub seccomp_wait_killable: bool,
 }
@@ -88,6 +92,8 @@ impl Host {
             delegated_cgroup,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            memfd_noexec: memfd_noexec(),
+            mdwe: sys::process::mdwe().is_ok(),
             seccomp_wait_killable: sys::seccomp::knows_flags(FLAG_WAIT_KILLABLE_RECV),
         })
     }
@@ -122,6 +128,11 @@ fn find_program(name: &str) -> Option<String> {
     let file =
         dirs.find_map(|dir| Some(dir.join(name)).filter(|file| dir.is_absolute() && file.is_file()))?;
     file.to_str().map(str::to_owned)
+}
+
+/// A kernel without it has no file for it.
+fn memfd_noexec() -> Option<u8> {
+    std::fs::read_to_string("/proc/sys/vm/memfd_noexec").ok()?.trim().parse().ok()
 }
 
 /// The kinds of namespaces that this kernel was built with.

@@ -26,6 +26,8 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         delegated_cgroup: None,
         apparmor: false,
         selinux: false,
+        memfd_noexec: Some(0),
+        mdwe: true,
         seccomp_wait_killable: true,
     };
     plan::resolve(&plan::Input {

@@ -245,6 +245,7 @@ fn workload(wish: &Wish, plan: &Plan, host: &Host, limited: bool) -> Result<Work
     workload.personality = own.personality;
     workload.memory_policy.clone_from(&own.memory_policy);
     narrow(&mut workload, own)?;
+    workload.mdwe = own.mdwe;
     workload.preserve_fds = wish.preserve_fds;
     workload.listen_fds = None;
     workload.oom_score_adj = workload.oom_score_adj.or(own.oom_score_adj);

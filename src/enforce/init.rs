@@ -33,6 +33,8 @@ pub struct Init {
     pub root: Option<Root>,
     /// What is mounted on `/proc` and `/sys`, by descriptor: whoever owns the image may rename the mount points.
     pub pseudo: Vec<(String, Root)>,
+    /// Its own directory in the host's procfs.
+    pub own_proc: Option<OwnedFd>,
     /// Mounts that become read-only once everything in them is made.
     pub readonly_later: Vec<OwnedFd>,
     /// The program, found by path.
@@ -69,6 +71,7 @@ pub fn main(control: Option<i32>) -> ExitCode {
         received: Received::default(),
         root: None,
         pseudo: Vec::new(),
+        own_proc: None,
         readonly_later: Vec::new(),
         program: None,
         outside: None,

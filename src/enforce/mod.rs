@@ -57,6 +57,13 @@ pub static INIT: &[Step<Plan>] = &[
         steps::cgroup::unshare
     ),
     step!("start a session", "setsid(2)", "config#process", "1.0", steps::session::start),
+    step!(
+        "confirm that memory files are not executed",
+        "proc_sys_vm(5)",
+        "none",
+        "6.3",
+        steps::memfd::read_back
+    ),
     step!("bring loopback up", "netdevice(7)", "config-linux#network", "2.2", steps::network::loopback),
     step!("set host and domain name", "uts_namespaces(7)", "config#hostname", "3.0", steps::hostname::set),
     // No mount of ours may reach the host: before the first one.
@@ -68,6 +75,14 @@ pub static INIT: &[Step<Plan>] = &[
         steps::rootfs::isolate
     ),
     step!("attach the root filesystem", "move_mount(2)", "config#root", "5.2", steps::rootfs::attach),
+    // Beneath the mounts of config.json, which come on top.
+    step!(
+        "part programs from data",
+        "mount_setattr(2)",
+        "config#root",
+        "5.12",
+        steps::write_xor_execute::part
+    ),
     step!("mount filesystems", "mount_setattr(2)", "config#mounts", "5.12", steps::mounts::mount),
     // Into the /dev that was just mounted.
     step!("make device nodes", "mknod(2)", "config-linux#devices", "1.0", steps::devices::make),
@@ -95,6 +110,13 @@ pub static INIT: &[Step<Plan>] = &[
         "config-linux#masked-paths",
         "2.6.36",
         steps::paths::read_back
+    ),
+    step!(
+        "confirm that nothing written is executed",
+        "proc_pid_mountinfo(5)",
+        "config#mounts",
+        "2.6.26",
+        steps::write_xor_execute::read_back
     ),
 ];
 
@@ -133,6 +155,7 @@ pub static TAIL: &[Step<Workload>] = &[
     // Groups before the user: afterwards there is no right to change them.
     step!("set groups and user", "credentials(7)", "config#posix-platform-user", "2.6", steps::identity::set),
     step!("set no_new_privs", "prctl(2)", "config#linux-process", "3.5", steps::caps::set_no_new_privs),
+    step!("deny writing and executing memory", "prctl(2)", "none", "6.3", steps::memory_code::deny),
     step!("set capabilities", "capset(2)", "config#linux-process", "4.3", steps::caps::set),
     // With the rights that the program will have.
     step!("find the program", "execve(2)", "config#process", "1.0", steps::program::find),

@@ -19,7 +19,7 @@ pub enum State {
 /// One layer of confinement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
-    /// `namespaces`, `capabilities`, `no_new_privs`, `landlock`, `cgroup`, `seccomp`.
+    /// `namespaces`, `capabilities`, `no_new_privs`, `landlock`, `cgroup`, `seccomp`, ….
     pub layer: String,
     /// How far it is in force.
     pub state: State,

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Result};
@@ -118,6 +118,50 @@ impl Root {
             }
             None => Ok(made),
         }
+    }
+}
+
+/// A directory, or a file, in the root itself.
+pub struct TopLevel {
+    /// Its path.
+    pub path: String,
+    /// The descriptor.
+    pub fd: OwnedFd,
+}
+
+impl Root {
+    /// What is in the root itself but for links, and for those paths. Names that are not text cannot be named in
+    /// `but`, nor told of; they stay out.
+    ///
+    /// # Errors
+    /// When there is more than any root filesystem has reason to.
+    pub fn top_level(&self, but: &[String]) -> Result<Vec<TopLevel>> {
+        const MOST: usize = 256;
+        let what = || "cannot list the root filesystem".to_owned();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listed = openat(&self.fd, ".", flags, Mode::empty()).call(|| "openat(rootfs)".to_owned());
+        let mut found = Vec::new();
+        for entry in Dir::new(listed.context(what)?).call(|| "getdents64(rootfs)".to_owned()).context(what)? {
+            let entry = entry.call(|| "getdents64(rootfs)".to_owned()).context(what)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let path = format!("/{name}");
+            if matches!(name, "." | "..") || but.contains(&path) {
+                continue;
+            }
+            if found.len() == MOST {
+                return Err(format!("it has more than {MOST} entries"))
+                    .context(what)
+                    .map_err(|error| error.at("root.path"));
+            }
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match openat(&self.fd, entry.file_name(), flags, Mode::empty()) {
+                Ok(fd) if link_target(&fd).is_none() => found.push(TopLevel { path, fd }),
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno).call(|| format!("openat({name:?})")).context(what),
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
     }
 }
 

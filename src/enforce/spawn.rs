@@ -3,12 +3,13 @@
 //! A [`Child`] that is dropped before it was released is killed and reaped, so an error on the way leaves no
 //! process behind.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
@@ -21,9 +22,11 @@ use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
 use super::precedence::{Borrowed, Precedence, reset_cpus};
 use super::receipt::Receipt;
+use super::steps::memfd;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Namespaces;
 use crate::plan::namespaces::NamespaceKind;
+use crate::plan::write_xor_execute::memory::MemfdNoexec;
 use crate::sys::clone::{self, Executable, GapReport};
 use crate::sys::{Syscall, socket};
 
@@ -107,6 +110,10 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         path => path,
     };
     let offsets = time_offsets(request.namespaces);
+    let memfd_noexec = match request.namespaces.memfd_noexec {
+        Some(MemfdNoexec::Set) => Some(open_memfd_noexec()?),
+        _ => None,
+    };
     let twice = needs_two(request);
     let join: Vec<BorrowedFd<'_>> = request.join.iter().map(|(_, fd)| fd.as_fd()).collect();
     let new_user = request.namespaces.is_new(NamespaceKind::User);
@@ -118,6 +125,7 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         join: &join,
         time_offsets: offsets.as_deref(),
         twice,
+        memfd_noexec: memfd_noexec.as_ref().map(|file| (file.as_fd(), MEMFD_NOEXEC)),
         become_root: if new_user { Some(true) } else { joins_user.then_some(false) },
         cgroup: request.cgroup,
         executable: match &executable {
@@ -155,6 +163,15 @@ fn above(fd: OwnedFd, control_number: i32) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&fd, HIGH.max(control_number.saturating_add(1)))
         .call(|| "fcntl(F_DUPFD_CLOEXEC)".to_owned())
         .context(|| "cannot start the container's init".to_owned())
+}
+
+/// [`memory::ENFORCED`](crate::plan::write_xor_execute::memory::ENFORCED), as the file takes it.
+const MEMFD_NOEXEC: &CStr = c"2";
+
+fn open_memfd_noexec() -> Result<OwnedFd> {
+    rustix::fs::open(memfd::PATH, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| format!("open({:?})", memfd::PATH))
+        .context(|| "cannot keep memory files from being executed".to_owned())
 }
 
 /// The cgroup namespace is made once the cgroup is joined, the time namespace before the clone.

@@ -28,6 +28,7 @@ pub mod sysctl;
 pub mod within;
 mod without_cgroup;
 mod without_mounts;
+pub mod write_xor_execute;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -232,9 +233,10 @@ pub fn draft(input: &Input<'_>) -> Draft {
     let mut notes = Notes::default();
     annotations::note_unknown(input, &mut notes);
     let namespaces = namespaces::resolve(input, &mut notes);
-    let rootfs = notes.collect(mounts::rootfs(input));
+    let mut rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
     let devices = devices::resolve(input, &namespaces, &mut notes);
+    write_xor_execute::resolve(input, &devices, &mut rootfs, &mut mounts, &mut notes);
     let mut workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
     let mut sysctl = sysctl::resolve(input, &namespaces, &mut notes);
     let mut uts_name = |field, value| sysctl::uts_name(field, value, &namespaces, &mut sysctl, &mut notes);

@@ -10,6 +10,7 @@ use oci_spec::runtime::Mount as OciMount;
 use serde::{Deserialize, Serialize};
 
 use self::options::Options;
+pub(super) use self::options::{NODEV, NOEXEC, NOSUID};
 pub use self::options::{RDONLY, names as option_names};
 pub use self::rootfs::Rootfs;
 pub(super) use self::rootfs::rootfs;
@@ -78,6 +79,16 @@ impl Mount {
     pub fn is_readonly(&self) -> bool {
         // What reaches the mounts below comes second, and may take back what the mount itself has.
         (self.set & !self.clear_recursive | self.set_recursive) & options::RDONLY != 0
+    }
+
+    /// Whether nothing is executed from the mount.
+    pub fn is_noexec(&self) -> bool {
+        (self.set & !self.clear_recursive | self.set_recursive) & options::NOEXEC != 0
+    }
+
+    /// Whether nothing is mounted, but what is mounted there is changed.
+    pub fn is_remount(&self) -> bool {
+        matches!(self.source, Source::Remount { .. })
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 use serde::{Deserialize, Serialize};
 
+use super::write_xor_execute::memory::{self, MemfdNoexec};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
 use crate::host::Caller;
@@ -159,6 +160,9 @@ pub struct Namespaces {
     /// Who maps the group ids.
     #[serde(default, skip_serializing_if = "Mapper::is_runtime")]
     pub gid_mapper: Mapper,
+    /// Whether files without a name can be executed in its pid namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memfd_noexec: Option<MemfdNoexec>,
     /// Clock offsets, where the time namespace is new.
     pub time_offsets: Vec<TimeOffset>,
 }
@@ -236,6 +240,7 @@ pub(super) fn resolve(input: &Input<'_>, notes: &mut Notes) -> Namespaces {
     time_offsets(input, &mut namespaces, notes);
     require_user(input, &namespaces, notes);
     refuse_mount(input, &namespaces, notes);
+    memory::files(input, &mut namespaces, notes);
     namespaces
 }
 

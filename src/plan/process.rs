@@ -60,6 +60,9 @@ pub struct Workload {
     pub personality: Option<u32>,
     /// A session keyring of its own.
     pub new_keyring: bool,
+    /// No page of memory becomes executable, nor is while it can be written (`PR_SET_MDWE`, Linux 6.3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mdwe: bool,
     /// Landlock domains, the outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub landlock: Vec<Landlock>,
@@ -137,6 +140,7 @@ pub(super) fn container(
     workload.capabilities = caps::resolve(input, caps::asked(capabilities), notes);
     workload.seccomp = seccomp::filters(input, notes);
     landlock::resolve(input, namespaces, rootfs, mounts, &mut workload, notes);
+    workload.mdwe = super::write_xor_execute::memory::pages(input, notes);
     let linux = input.config.linux().as_ref();
     workload.memory_policy = linux
         .and_then(|linux| linux.memory_policy().as_ref())

@@ -6,9 +6,11 @@
 //! 1. let go of the parent's end of the control socket, with which the parent's death would go unnoticed;
 //! 2. join the namespaces that are given by descriptor (and, where that is asked, clone once more: joined
 //!    pid and user namespaces and a new time namespace only apply to children);
-//! 3. with a new user namespace, wait until the parent has written the id maps, and become 0:0 inside;
-//! 4. put the control socket at its number and mark everything above close-on-exec;
-//! 5. execute the sealed binary.
+//! 3. where that is asked, let nothing in the new pid namespace execute files without a name, as the user that the kernel
+//!    wants for it, who is nobody in a user namespace;
+//! 4. with a new user namespace, wait until the parent has written the id maps, and become 0:0 inside;
+//! 5. put the control socket at its number and mark everything above close-on-exec;
+//! 6. execute the sealed binary.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -35,6 +37,8 @@ pub struct Child<'a> {
     pub time_offsets: Option<&'a CStr>,
     /// Join, and make the time namespace, in a first child, and the namespaces in a second one.
     pub twice: bool,
+    /// `vm.memfd_noexec`, open for writing, and what is written for the new pid namespace.
+    pub memfd_noexec: Option<(BorrowedFd<'a>, &'a CStr)>,
     /// Become 0:0 in the user namespace: `Some(true)` after a byte has come on `control`, `Some(false)` at once.
     pub become_root: Option<bool>,
     /// The cgroup (version 2) to be born in.
@@ -78,6 +82,7 @@ struct Gap {
     time_offsets_len: usize,
     twice: bool,
     second: CloneArgs,
+    memfd_noexec: Option<(c_int, *const c_char, usize)>,
     become_root: Option<bool>,
     exe_fd: c_int,
     exe_path: *const c_char,
@@ -100,7 +105,7 @@ pub struct GapReport {
 }
 
 /// The calls of the gap, by the number that [`GapReport::stage`] has.
-const STAGES: [&str; 12] = [
+const STAGES: [&str; 13] = [
     "",
     "setns(2)",
     "unshare(CLONE_NEWTIME)",
@@ -113,6 +118,7 @@ const STAGES: [&str; 12] = [
     "close_range(2)",
     "open_tree(own binary)",
     "execveat(own binary)",
+    "write(vm.memfd_noexec)",
 ];
 
 impl GapReport {
@@ -198,6 +204,9 @@ impl Gap {
                 flags: child.new_namespaces | libc::CLONE_PARENT as u64,
                 ..CloneArgs::default()
             },
+            memfd_noexec: child
+                .memfd_noexec
+                .map(|(file, value)| (file.as_raw_fd(), value.as_ptr(), value.count_bytes())),
             become_root: child.become_root,
             exe_fd,
             exe_path,
@@ -226,6 +235,9 @@ impl Gap {
                 self.report(0, pid as i32);
                 exit(0);
             }
+        }
+        if let Some((file, value, length)) = self.memfd_noexec {
+            self.must(12, || raw(libc::SYS_write, [file as c_long, value as c_long, length as c_long, 0, 0]));
         }
         if let Some(wait) = self.become_root {
             self.become_root(wait);

@@ -122,6 +122,24 @@ fn prctl(option: i32, second: u64, third: u64) -> Result<libc::c_long, Errno> {
     check(unsafe { libc::syscall(libc::SYS_prctl, option, second, third, 0, 0) })
 }
 
+/// Lets no page of memory become executable, nor be so while it can be written; kept over `fork` and `execve`.
+///
+/// # Errors
+/// EINVAL before Linux 6.3.
+pub fn set_mdwe() -> Result<(), CallError> {
+    let refuse_exec_gain = u64::from(libc::PR_MDWE_REFUSE_EXEC_GAIN);
+    prctl(libc::PR_SET_MDWE, refuse_exec_gain, 0).map(drop).call(|| "prctl(PR_SET_MDWE)".to_owned())
+}
+
+/// Whether that is so.
+///
+/// # Errors
+/// EINVAL before Linux 6.3.
+pub fn mdwe() -> Result<bool, CallError> {
+    let flags = prctl(libc::PR_GET_MDWE, 0, 0).call(|| "prctl(PR_GET_MDWE)".to_owned())?;
+    Ok(flags & libc::c_long::from(libc::PR_MDWE_REFUSE_EXEC_GAIN) != 0)
+}
+
 /// Gives the thread a new, empty session keyring, so that keys of the caller's are out of reach (`keyrings(7)`).
 /// It has no name: by name the kernel would join a keyring that is there already.
 ///

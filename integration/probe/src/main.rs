@@ -17,6 +17,7 @@ mod sys;
 mod tcp;
 mod terminal;
 mod text;
+mod written;
 
 use std::process::ExitCode;
 
@@ -31,8 +32,9 @@ surroundings       cwd, env, fds, mounts, devices, cgroup, masked PATH...
 attempts           gates [NAME...], gates --calls, syscall NAME [INTEGER...]
                    calls | tries | in-threads | caught NAME[:INTEGER...]...
 reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH,
-                   connect-abstract NAME, listen-abstract NAME, ioctl PATH, tcp PORT,
+                   connect-abstract NAME, listen-abstract NAME, signal PID, ioctl PATH, tcp PORT,
                    hunt SECONDS PATH, writable DIR
+code               written, written-to FROM TO, written-in-memory
 load               forkbomb N, eat MIB
 behaviour          sleep SECONDS, exit CODE, kill-self SIGNAL, tty [--winch]
 ";
@@ -87,8 +89,12 @@ fn answer(words: &[&str]) -> Option<Json> {
         ["listen-abstract", name] => reach::listen_abstract(name),
         ["ioctl", path] => reach::ioctl(path),
         ["tcp", port] => tcp::every_way_to(port.parse().ok()?),
+        ["signal", pid] => reach::signal(pid.parse().ok()?),
         ["hunt", seconds, path] => hunt::hunt(seconds.parse().ok()?, path),
         ["writable", dir] => hunt::writable_below(dir),
+        ["written"] => written::everywhere(),
+        ["written-to", from, to] => written::moved(from, to),
+        ["written-in-memory"] => written::in_memory(),
         ["forkbomb", count] => load::fork_bomb(count.parse().ok()?),
         ["eat", mib] => load::eat(mib.parse().ok()?),
         ["sleep", seconds] => load::sleep(seconds.parse().ok()?),

@@ -110,6 +110,12 @@ pub fn connect_abstract(name: &str) -> Json {
     Json::object([("connected", peer.is_some().into()), ("errno", errno.into())])
 }
 
+/// Sends a process no signal, which takes the right to send one.
+pub fn signal(pid: i32) -> Json {
+    let sent = call(libc::SYS_kill, &mut [pid.into(), 0.into()]);
+    Json::object([("errno", sent.err().map(|errno| errno.to_string()).into())])
+}
+
 /// Waits for one connection on an abstract socket; says on stdout that it is ready.
 pub fn listen_abstract(name: &str) -> Json {
     let listener = SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));

@@ -70,6 +70,18 @@ pub fn call_for_fd(number: libc::c_long, arguments: &mut [Arg<'_>]) -> Result<Ow
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// Becomes the program that a descriptor is of (`execveat(2)`); the result is why not.
+pub fn execute_at(file: &OwnedFd, arguments: &[&str]) -> Errno {
+    let strings: Vec<Vec<u8>> = arguments.iter().map(|argument| c_string(argument)).collect();
+    let mut argv: Vec<*const u8> = strings.iter().map(|string| string.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    let environment = [std::ptr::null::<u8>()];
+    let (fd, path, flags) = (file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: both lists end in a null pointer, and they and their strings outlive the call.
+    unsafe { libc::syscall(libc::SYS_execveat, fd, path, argv.as_ptr(), environment.as_ptr(), flags) };
+    Errno::last()
+}
+
 /// Tries something in a child, so that neither success nor a deadly signal changes this process.
 pub fn in_child(attempt: impl FnOnce() -> Result<(), Errno>) -> Outcome {
     match fork() {

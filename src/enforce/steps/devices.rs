@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::plan::devices::{Device, DeviceKind};
 use crate::plan::mounts::Source;
 use crate::sys::Syscall;
-use crate::sys::mount::{attach, clone_private};
+use crate::sys::mount::{Attributes, attach, clone_private, set_attributes};
 
 /// OCI runtime-linux, "Dev symbolic links".
 const LINKS: [(&str, &str); 5] = [
@@ -39,7 +39,7 @@ pub fn make(plan: &Plan, init: &mut Init) -> Result<()> {
     let umask = rustix::process::umask(Mode::empty());
     let made = plan.devices.iter().enumerate().try_for_each(|(index, device)| {
         let bind = init.received.take(&Role::Device(index));
-        one(init.root()?, device, bind).map_err(|error| Error {
+        one(init.root()?, device, bind, plan.rootfs.write_xor_execute.is_some()).map_err(|error| Error {
             what: format!("cannot make device {}: {}", device.path, error.what),
             ..error
         })
@@ -57,12 +57,12 @@ fn open_dev(root: &Root) -> Result<OwnedFd> {
         .map_err(|error| error.fix("/dev of the root filesystem must be a plain directory"))
 }
 
-fn one(root: &Root, device: &Device, bind: Option<OwnedFd>) -> Result<()> {
+fn one(root: &Root, device: &Device, bind: Option<OwnedFd>, noexec: bool) -> Result<()> {
     let (parent, name) = split(&device.path);
     let parent = root.make_dir(parent)?;
     // In a user namespace nobody may make nodes; the host's are bound instead.
     if let Some(tree) = bind {
-        return attach(tree, root.make_plain_file(&device.path)?).context(|| "cannot bind it".to_owned());
+        return put(&tree, root, device, noexec);
     }
     if device.bound {
         let source = crate::enforce::root::host(device.path.as_ref(), false)
@@ -72,7 +72,7 @@ fn one(root: &Root, device: &Device, bind: Option<OwnedFd>) -> Result<()> {
             return Err(Error::new(Kind::Invalid, what, ""));
         }
         let tree = clone_private(&source, "".as_ref(), false).context(|| "cannot bind it".to_owned())?;
-        return attach(tree, root.make_plain_file(&device.path)?).context(|| "cannot bind it".to_owned());
+        return put(&tree, root, device, noexec);
     }
     match mknodat(&parent, name, file_type(device), Mode::from_raw_mode(device.mode), number(device)) {
         Err(Errno::EXIST) => return expect_same(&parent, name, device),
@@ -82,6 +82,16 @@ fn one(root: &Root, device: &Device, bind: Option<OwnedFd>) -> Result<()> {
     chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         .call(|| format!("fchownat({name:?})"))
         .context(|| "the kernel refused".to_owned())
+}
+
+/// A node of the host's, in the place of the container's.
+fn put(tree: &OwnedFd, root: &Root, device: &Device, noexec: bool) -> Result<()> {
+    let what = || "cannot bind it".to_owned();
+    if noexec {
+        let noexec = Attributes { set: libc::MOUNT_ATTR_NOEXEC, ..Attributes::default() };
+        set_attributes(tree, noexec, false).context(what)?;
+    }
+    attach(tree, root.make_plain_file(&device.path)?).context(what)
 }
 
 /// What is there already is only accepted when it is that very device.

@@ -74,18 +74,26 @@ fn confine(domain: &Landlock) -> Result<(RulesetStatus, Vec<String>), Cause> {
     let mut missing = Vec::new();
     // The workload of an exec has had time to put links in the way; none may lead out by way of /proc.
     let root = Root::new(host(Path::new("/"), false)?);
-    for rule in &domain.path_beneath {
-        let path = match root.open(&rule.path, OFlags::PATH) {
-            Err(error) if rule.optional && error.errno == Errno::NOENT => {
-                missing.push(rule.path.clone());
-                continue;
-            }
-            opened => opened?,
-        };
+    let mut grant = |path: OwnedFd, allowed: u64| -> Result<(), Cause> {
         let mask = if is_dir(&path) { u64::MAX } else { FILE_RIGHTS };
-        let access = fs_rights(rule.allowed_access & mask);
+        let access = fs_rights(allowed & mask);
         if !access.is_empty() {
-            ruleset = ruleset.add_rule(PathBeneath::new(path, access))?;
+            (&mut ruleset).add_rule(PathBeneath::new(path, access))?;
+        }
+        Ok(())
+    };
+    for rule in &domain.path_beneath {
+        match root.open(&rule.path, OFlags::PATH) {
+            Err(error) if rule.optional && error.errno == Errno::NOENT => missing.push(rule.path.clone()),
+            opened => grant(opened?, rule.allowed_access)?,
+        }
+    }
+    if let Some(rule) = &domain.top_level {
+        let found =
+            root.top_level(&rule.neither).map_err(|error| Cause { kind: error.kind, why: error.why })?;
+        for entry in found {
+            let program = !is_dir(&entry.fd) || rule.programs.contains(&entry.path);
+            grant(entry.fd, if program { rule.execute } else { rule.write })?;
         }
     }
     for rule in &domain.net_port {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, stat};
+use rustix::fs::{Access, AtFlags, CWD, FileType, StatVfsMountFlags, accessat, stat, statvfs};
 use rustix::io::Errno;
 
 use crate::enforce::init::Init;
@@ -24,7 +24,7 @@ pub fn find(workload: &Workload, init: &mut Init) -> Result<()> {
     } else {
         search(name, workload)
     };
-    let path = path.map_err(|errno| not_runnable(name, errno))?;
+    let path = path.map_err(|errno| explain_noexec(name, not_runnable(name, errno)))?;
     init.program =
         Some(CString::new(path.as_os_str().as_bytes()).context(|| format!("cannot run {name:?}"))?);
     Ok(())
@@ -68,6 +68,17 @@ fn not_runnable(name: &str, errno: Errno) -> Error {
         other => Error::new(Kind::ProgramNotExecutable, what, other.to_string()),
     };
     error.at("process.args[0]")
+}
+
+/// The kernel's answer is the same as for a file without permission.
+fn explain_noexec(name: &str, error: Error) -> Error {
+    let noexec = statvfs(name).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC));
+    match error.kind {
+        Kind::ProgramNotExecutable if noexec => Error { why: format!("{}: it is on a noexec mount", error.why), ..error }
+            .fix("at level strict what can be written is not executed: keep programs in /usr, /bin or /opt, mount them \
+                  read-only, or name their directory in the annotation dev.sandrun.executable"),
+        _ => error,
+    }
 }
 
 /// Makes everything ready that is needed to execute the program that was found.

@@ -1,7 +1,7 @@
 //! What the kernel says is in force, compared with the plan.
 
 use super::caps::until_filtered;
-use super::{landlock, memory, personality};
+use super::{landlock, memory, memory_code, personality};
 use crate::enforce::init::Init;
 use crate::enforce::receipt::State;
 use crate::error::{Context, Error, Kind, Result};
@@ -19,6 +19,7 @@ pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
     resource_limits(workload, init)?;
     memory::read_back(workload, init)?;
     personality::read_back(workload, init)?;
+    memory_code::read_back(workload, init)?;
     landlock::read_back(workload, init)
 }
 

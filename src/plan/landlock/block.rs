@@ -116,6 +116,7 @@ fn of_block(block: &Block, origin: &Origin, abi: u32) -> Result<Landlock, Error>
         scoped,
         path_beneath: rules(paths),
         net_port: ports.into_iter().map(|(port, allowed_access)| NetPort { port, allowed_access }).collect(),
+        ..Landlock::default()
     })
 }
 

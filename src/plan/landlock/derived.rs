@@ -13,10 +13,10 @@ use super::{Landlock, PathBeneath};
 use crate::level::Level;
 use crate::plan::mounts::{Mount, Rootfs, Source};
 use crate::plan::namespaces::{NamespaceKind, Namespaces};
-use crate::plan::{Input, Notes};
+use crate::plan::{Input, Notes, write_xor_execute};
 
 /// Read, list and execute: what needs no write access.
-const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
+pub(in crate::plan) const READ: u64 = EXECUTE | READ_FILE | READ_DIR;
 
 /// Below, no file can be moved between directories at all, which ordinary images do.
 const LOWEST_ABI: u32 = 2;
@@ -54,26 +54,36 @@ pub(in crate::plan) fn derive(
     note_younger_rights(abi, wanted, notes);
     let handled = rights::all(Kind::Fs, abi);
     let inner = handled & !(MAKE_CHAR | MAKE_BLOCK | IOCTL_DEV);
-    // A socket may be connected to on a read-only mount, too.
-    let root = if rootfs.readonly { (READ | RESOLVE_UNIX) & handled } else { inner };
-    let rule =
-        |path: &str, allowed_access| PathBeneath { path: path.to_owned(), allowed_access, optional: false };
-    let mut path_beneath = vec![rule("/", root)];
-    path_beneath.extend(mounts.iter().filter_map(|mount| {
-        let more = on_mount(mount, inner, handled) & !root;
-        (more != 0).then(|| rule(&mount.destination, more))
-    }));
-    let on_device = (WRITE_FILE | IOCTL_DEV) & handled & !root;
-    path_beneath
-        .extend(devices_elsewhere(input).map(|path| rule(path, on_device)).filter(|_| on_device != 0));
-    Some(Landlock {
+    let mut domain = Landlock {
         origin: "derived".to_owned(),
         abi,
         handled_access_fs: handled,
         scoped: wanted & rights::all(Kind::Scope, abi),
-        path_beneath,
         ..Landlock::default()
-    })
+    };
+    if input.level == Level::Strict {
+        write_xor_execute::grant(&mut domain, inner, rootfs, mounts);
+        domain.path_beneath.extend(on_devices(input, handled));
+        return Some(domain);
+    }
+    // A socket may be connected to on a read-only mount, too.
+    let root = if rootfs.readonly { (READ | RESOLVE_UNIX) & handled } else { inner };
+    let rule =
+        |path: &str, allowed_access| PathBeneath { path: path.to_owned(), allowed_access, optional: false };
+    domain.path_beneath.push(rule("/", root));
+    domain.path_beneath.extend(mounts.iter().filter_map(|mount| {
+        let more = on_mount(mount, inner, handled) & !root;
+        (more != 0).then(|| rule(&mount.destination, more))
+    }));
+    domain.path_beneath.extend(on_devices(input, handled & !root));
+    Some(domain)
+}
+
+/// Rules for nodes that config.json wants in other places than `/dev`.
+fn on_devices<'a>(input: &Input<'a>, missing: u64) -> impl Iterator<Item = PathBeneath> {
+    let allowed_access = (WRITE_FILE | IOCTL_DEV) & missing;
+    let rule = move |path: &str| PathBeneath { path: path.to_owned(), allowed_access, optional: false };
+    devices_elsewhere(input).map(rule).filter(move |_| allowed_access != 0)
 }
 
 /// Nodes that config.json wants in other places than `/dev`.
@@ -84,7 +94,7 @@ fn devices_elsewhere<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a str> {
 }
 
 /// A writable mount of a read-only container may be written; `/dev` has the devices that were made for it.
-fn on_mount(mount: &Mount, inner: u64, handled: u64) -> u64 {
+pub(in crate::plan) fn on_mount(mount: &Mount, inner: u64, handled: u64) -> u64 {
     let write = if mount.is_readonly() { 0 } else { inner };
     match &mount.source {
         Source::Filesystem { fstype, .. } if fstype == "proc" => (WRITE_FILE | READ) & handled,

@@ -25,6 +25,7 @@ use crate::level::Level;
 use origin::Origin;
 
 pub use config::LARGEST;
+pub(super) use derived::{READ, on_mount};
 pub use ports::{BIND as TCP_BIND, CONNECT as TCP_CONNECT, shut_ways_round};
 
 /// The annotation that holds rules of its own, as LandlockConfig JSON.
@@ -47,6 +48,9 @@ pub struct Landlock {
     pub scoped: u64,
     /// What is granted beneath which path.
     pub path_beneath: Vec<PathBeneath>,
+    /// What is granted beneath directories whose names only the image knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_level: Option<TopLevel>,
     /// What is granted on which port, each port once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub net_port: Vec<NetPort>,
@@ -63,6 +67,20 @@ pub struct PathBeneath {
     /// Grants nothing where the path is not there; otherwise that is an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+}
+
+/// Rights by what is in the root itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopLevel {
+    /// Directories of programs.
+    pub programs: Vec<String>,
+    /// Directories that get no right.
+    pub neither: Vec<String>,
+    /// The rights beneath directories of programs, and of files.
+    pub execute: u64,
+    /// The rights beneath all other directories.
+    pub write: u64,
 }
 
 /// Rights to one port.

@@ -7,8 +7,8 @@ use super::Landlock;
 /// The newest ABI whose rights are known; a newer kernel is asked for no more than these.
 pub const NEWEST_ABI: u32 = 10;
 
-pub(super) const EXECUTE: u64 = 1 << 0;
-pub(super) const WRITE_FILE: u64 = 1 << 1;
+pub(in crate::plan) const EXECUTE: u64 = 1 << 0;
+pub(in crate::plan) const WRITE_FILE: u64 = 1 << 1;
 pub(super) const READ_FILE: u64 = 1 << 2;
 /// To list a directory.
 pub const READ_DIR: u64 = 1 << 3;
@@ -19,7 +19,7 @@ pub(super) const MAKE_BLOCK: u64 = 1 << 11;
 /// To move or link a file to another directory.
 pub(super) const REFER: u64 = 1 << 13;
 pub(super) const IOCTL_DEV: u64 = 1 << 15;
-pub(super) const RESOLVE_UNIX: u64 = 1 << 16;
+pub(in crate::plan) const RESOLVE_UNIX: u64 = 1 << 16;
 /// To bind to a port of TCP.
 pub const BIND_TCP: u64 = 1 << 0;
 /// To connect to a port of TCP.

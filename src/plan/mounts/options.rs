@@ -4,9 +4,9 @@ use super::{Propagation, Source};
 
 /// `MOUNT_ATTR_RDONLY`.
 pub const RDONLY: u64 = 0x1;
-const NOSUID: u64 = 0x2;
-const NODEV: u64 = 0x4;
-const NOEXEC: u64 = 0x8;
+pub(in crate::plan) const NOSUID: u64 = 0x2;
+pub(in crate::plan) const NODEV: u64 = 0x4;
+pub(in crate::plan) const NOEXEC: u64 = 0x8;
 const ATIME: u64 = 0x70;
 const RELATIME: u64 = 0x0;
 const NOATIME: u64 = 0x10;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Propagation, options};
 use crate::error::{Error, Kind};
 use crate::plan::Input;
+use crate::plan::write_xor_execute::WriteXorExecute;
 
 /// The root filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct Rootfs {
     /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub set_recursive: u64,
+    /// How it is parted where what is written is not executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_xor_execute: Option<WriteXorExecute>,
     /// Propagation of the container's root mount.
     pub propagation: Propagation,
     /// Whether the propagation reaches the mounts below the root.
@@ -38,6 +42,7 @@ impl Default for Rootfs {
             path: String::new(),
             readonly: false,
             set_recursive: 0,
+            write_xor_execute: None,
             propagation: Propagation::Slave,
             recursive: true,
             pivot: true,
@@ -70,6 +75,7 @@ pub(in crate::plan) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
         path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
         readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
         set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
+        write_xor_execute: None,
         propagation,
         recursive,
         pivot: !input.options.no_pivot,

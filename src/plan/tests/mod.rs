@@ -6,6 +6,7 @@ mod golden;
 mod loading;
 mod mounts;
 mod refusals;
+mod write_xor_execute;
 
 use std::path::Path;
 
@@ -61,6 +62,8 @@ pub(crate) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
         delegated_cgroup: None,
         apparmor: false,
         selinux: false,
+        memfd_noexec: Some(0),
+        mdwe: true,
         seccomp_wait_killable: true,
     }
 }
