@@ -132,3 +132,15 @@ fn what_is_not_as_recorded_never_runs() {
     fs::write(&record, text).expect("cannot write the record");
     trial.restore(&["--detach"]).ok();
 }
+
+#[test]
+fn what_the_node_policy_refuses_is_not_restored() {
+    needs_criu!();
+    let trial = Trial::start(confined(Bundle::shell(COUNTER)));
+    trial.checkpoint(&[]);
+    let output = trial.restore(&["--policy", "builtin:baseline", "--detach"]);
+    assert_eq!(output.code, 78, "{output}");
+    assert!(output.stderr.contains("level.minimum of the policy builtin:baseline"), "{output}");
+    leaks::assert_none(&trial.runtime, &trial.bundle);
+    trial.restore(&["--policy", "builtin:privileged", "--detach"]).ok();
+}

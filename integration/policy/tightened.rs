@@ -170,6 +170,11 @@ fn an_update_stays_below_the_ceilings() {
         assert!(output.stderr.contains("ceilings."), "{output}");
     }
     assert_eq!(limit().as_deref(), Some("40"));
+    fs::write(refuses.path(), "mode = \"warn\"\n[ceilings]\npids = 3\nmemory = 1")
+        .expect("cannot write the policy");
+    assert_eq!(update(&["--pids-limit", "41"]).ok().stderr, "", "a warning is for the log");
+    fs::write(refuses.path(), "[ceilings]\npids = 50\nmemory = 4096").expect("cannot write the policy");
+    update(&["--pids-limit", "42"]).ok();
     fs::write(refuses.path(), "[ceilings]\nmode = \"clamp\"\npids = 50\n").expect("cannot write the policy");
     let said = update(&["--pids-limit", "51"]).ok().stderr;
     assert!(said.contains("set to 50 by the policy"), "{said}");

@@ -103,7 +103,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         None => oci::Resources { pids_limit: arguments.limits.pids_limit, ..oci::resources(flags)? },
     };
     let found = find(&global.root(), &arguments.id, Lock::Exclusive)?;
-    for change in update(&found, resources, &arguments.rdt.shares(), &global.policy())? {
+    let updated = update(&found, resources, &arguments.rdt.shares(), &global.policy())?;
+    global.log().policy_warnings(&updated.warnings);
+    for change in updated.notes {
         global.log().notice(&format!("{}: {}", change.at, change.what));
     }
     Ok(ExitCode::SUCCESS)

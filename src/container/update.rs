@@ -7,27 +7,30 @@ use crate::cgroup::{self, Dirs};
 use crate::enforce::receipt::{Receipt, State};
 use crate::error::{Error, Kind, Result};
 use crate::oci::Resources;
-use crate::plan::cgroup::{Layout, Setting, Unit, unit_properties};
+use crate::plan::cgroup::{Layout, Setting, Unit, Update, unit_properties};
 use crate::plan::intel_rdt::{Schema, Shares};
 use crate::plan::{Change, Plan};
-use crate::policy::Origin;
 use crate::policy::ceilings::{self, Limits};
 use crate::policy::judge::Verdict;
+use crate::policy::{Loaded, Origin};
 use crate::resctrl::Resctrl;
+
+/// What there is to say of an update.
+pub struct Updated {
+    /// To the caller.
+    pub notes: Vec<Change>,
+    /// To the log.
+    pub warnings: Vec<Change>,
+}
 
 /// Changes the limits of a container that was found and locked: those that are given, and no others. All of them
 /// are in force afterwards, in the stored plan and in the receipt, or none is. Returns what has no effect, or
-/// takes a default of ours away; it is in the stored plan, too.
+/// takes a default of ours away, and what the node policy has to say; it is in the stored plan, too.
 ///
 /// # Errors
 /// `WrongState` for a container without a process, `Unsupported` for one without a cgroup or a limit that this
 /// host does not have, `Refused` by the node policy; else why the kernel refuses.
-pub fn update(
-    found: &Found,
-    mut resources: Resources,
-    shares: &Shares,
-    policy: &Origin,
-) -> Result<Vec<Change>> {
+pub fn update(found: &Found, mut resources: Resources, shares: &Shares, policy: &Origin) -> Result<Updated> {
     let policy = policy.load()?;
     let what = format!("cannot update container {}", found.dir.id());
     if !matches!(found.status, Status::Created | Status::Running | Status::Paused) {
@@ -45,20 +48,12 @@ pub fn update(
     };
     let schemata = shares.lines().map_err(together)?;
     let layout = cgroup::detect()?;
-    let mut judged = Vec::new();
-    if let Some(policy) = &policy {
-        let Resources { typed, pids_limit, .. } = &mut resources;
-        ceilings::tighten_update(policy, &mut Limits { resources: typed, pids: pids_limit }, &mut judged);
-    }
+    let clamped = policy.as_ref().map(|policy| clamp(policy, &mut resources)).unwrap_or_default();
     let update = plan.cgroup.update(&resources.typed, resources.pids_limit, &layout).map_err(together)?;
-    if let Some(policy) = &policy {
-        let mut verdict = Verdict::new(policy);
-        ceilings::judge(&update.cgroup, &mut verdict);
-        judged.extend(verdict.warnings);
-        if !verdict.refusals.is_empty() {
-            return Err(together(verdict.refusals));
-        }
-    }
+    let warnings = match &policy {
+        Some(policy) => judge(policy, &update).map_err(together)?,
+        None => Vec::new(),
+    };
     let dirs = Dirs::open(&found.record.cgroup, &layout)?;
     let before = cgroup::update(&dirs, &update.writes, &layout).map_err(Error::of_another_file)?;
     if let Some(unit) = &found.record.unit {
@@ -73,11 +68,26 @@ pub fn update(
     });
     let notes =
         update.notes.into_iter().map(|note| Change { at: note.at, what: format!("update: {}", note.why) });
-    let notes: Vec<Change> = judged.into_iter().chain(unknown).chain(notes).collect();
-    let new = notes.iter().filter(|note| !plan.changes.contains(note)).cloned().collect::<Vec<_>>();
+    let notes: Vec<Change> = clamped.into_iter().chain(unknown).chain(notes).collect();
+    let all = notes.iter().chain(&warnings);
+    let new = all.filter(|note| !plan.changes.contains(note)).cloned().collect::<Vec<_>>();
     plan.changes.extend(new);
     store(found, &plan, &dirs, rdt).map_err(|error| take_back(error, &dirs, &before))?;
-    Ok(notes)
+    Ok(Updated { notes, warnings })
+}
+
+fn clamp(policy: &Loaded, resources: &mut Resources) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let Resources { typed, pids_limit, .. } = resources;
+    ceilings::tighten_update(policy, &mut Limits { resources: typed, pids: pids_limit }, &mut changes);
+    changes
+}
+
+/// What is let pass with a warning; the limits that stay as they are are not judged again.
+fn judge(policy: &Loaded, update: &Update) -> Result<Vec<Change>, Vec<Error>> {
+    let mut verdict = Verdict::new(policy);
+    ceilings::judge(&update.cgroup, Some(&update.writes), &mut verdict);
+    if verdict.refusals.is_empty() { Ok(verdict.warnings) } else { Err(verdict.refusals) }
 }
 
 fn take_back(error: Error, dirs: &Dirs, before: &[Setting]) -> Error {

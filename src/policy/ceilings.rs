@@ -6,7 +6,7 @@ use super::Loaded;
 use super::form::{Ceilings, Mode};
 use super::judge::{Breach, Verdict};
 use crate::plan::Change;
-use crate::plan::cgroup::Cgroup;
+use crate::plan::cgroup::{Cgroup, Setting};
 
 const PIDS: &str = "linux.resources.pids.limit";
 const MEMORY: &str = "linux.resources.memory.limit";
@@ -134,29 +134,27 @@ fn set_quota(resources: &mut LinuxResources, value: i64) {
     resources.set_cpu(Some(cpu));
 }
 
-/// Judges the files that will be written.
-pub fn judge(cgroup: &Cgroup, verdict: &mut Verdict<'_>) {
+/// Judges the files that will be written; of an update only those limits that it writes.
+pub fn judge(cgroup: &Cgroup, written: Option<&[Setting]>, verdict: &mut Verdict<'_>) {
     let ceilings = verdict.policy().ceilings.clone();
-    let number = |file: &str| -> Option<f64> {
-        let setting = cgroup.settings.iter().rev().find(|setting| setting.file == file)?;
-        setting.value.parse().ok().filter(|value: &f64| *value >= 0.0)
-    };
-    let memory = number("memory.max").or_else(|| number("memory.limit_in_bytes"));
     #[allow(clippy::cast_precision_loss)] // far below 2^53
-    let of_bytes = ceilings.memory.map(|bytes| bytes.0 as f64);
+    let bytes = ceilings.memory.map(|bytes| bytes.0 as f64);
+    let memory = limit(cgroup, "memory.max").or_else(|| limit(cgroup, "memory.limit_in_bytes"));
     for (rule, at, found, ceiling, unit, pod) in [
         (
             "ceilings.pids",
             PIDS,
-            number("pids.max"),
+            limit(cgroup, "pids.max"),
             ceilings.pids.map(f64::from),
             "processes",
             "podPidsLimit of the kubelet",
         ),
-        ("ceilings.memory", MEMORY, memory, of_bytes, "bytes", "resources.limits.memory"),
+        ("ceilings.memory", MEMORY, memory, bytes, "bytes", "resources.limits.memory"),
         ("ceilings.cpu", CPU, cpus(cgroup), ceilings.cpu, "CPUs", "resources.limits.cpu"),
     ] {
-        let Some(ceiling) = ceiling else { continue };
+        let Some(ceiling) = ceiling.filter(|_| written.is_none_or(|written| concerns(rule, written))) else {
+            continue;
+        };
         let what = match found {
             Some(found) if found <= ceiling => continue,
             Some(found) => format!("{found} {unit} are more than {ceiling}"),
@@ -165,6 +163,22 @@ pub fn judge(cgroup: &Cgroup, verdict: &mut Verdict<'_>) {
         let fix = format!("set a limit up to {ceiling}, in a pod by {pod}");
         verdict.breach(Breach { rule, mode: ceilings.mode, at: at.to_owned(), what, fix: &fix });
     }
+}
+
+/// Whether one of these files has to do with a rule.
+fn concerns(rule: &str, written: &[Setting]) -> bool {
+    let files: &[&str] = match rule {
+        "ceilings.pids" => &["pids.max"],
+        "ceilings.memory" => &["memory.max", "memory.limit_in_bytes"],
+        _ => &["cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"],
+    };
+    written.iter().any(|setting| files.contains(&setting.file.as_str()))
+}
+
+/// What a file of the cgroup limits to; the last write counts.
+fn limit(cgroup: &Cgroup, file: &str) -> Option<f64> {
+    let setting = cgroup.settings.iter().rev().find(|setting| setting.file == file)?;
+    setting.value.parse().ok().filter(|value: &f64| *value >= 0.0)
 }
 
 /// The quota as a number of CPUs.

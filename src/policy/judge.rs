@@ -89,7 +89,7 @@ impl<'a> Verdict<'a> {
 /// fixed in it.
 pub fn judge(policy: &Loaded, case: &Case<'_>, draft: &mut Draft) {
     let mut verdict = Verdict::new(policy);
-    level(case, draft.plan.level, &mut verdict);
+    level(case, &mut draft.plan, &mut verdict);
     namespaces(case, &mut draft.plan, &mut verdict);
     mounts::judge(case, &mut draft.plan, &mut verdict);
     resources::devices(&draft.plan, &mut verdict);
@@ -99,7 +99,7 @@ pub fn judge(policy: &Loaded, case: &Case<'_>, draft: &mut Draft) {
     // What was refused already has left a stand-in without any limit.
     let about_limits = |error: &Error| error.at.as_ref().is_some_and(|at| at.starts_with("linux.resources"));
     if !draft.refusals.iter().any(about_limits) {
-        ceilings::judge(&draft.plan.cgroup, &mut verdict);
+        ceilings::judge(&draft.plan.cgroup, None, &mut verdict);
     }
     require::judge(&draft.plan, &mut verdict);
     let Verdict { refusals, warnings, .. } = verdict;
@@ -108,20 +108,25 @@ pub fn judge(policy: &Loaded, case: &Case<'_>, draft: &mut Draft) {
     draft.plan.policy = Some(policy.in_force(warnings));
 }
 
-fn level(case: &Case<'_>, in_force: Level, verdict: &mut Verdict<'_>) {
+fn level(case: &Case<'_>, plan: &mut Plan, verdict: &mut Verdict<'_>) {
     let rules = &verdict.policy.policy.level;
-    let (Some(minimum), mode) = (rules.minimum, rules.mode) else { return };
-    let clamped = verdict.policy.policy.mode(mode) == Mode::Clamp && in_force >= minimum;
+    let (Some(minimum), mode) = (rules.minimum.filter(|minimum| case.asked < *minimum), rules.mode) else {
+        return;
+    };
     let annotated = case.config.annotations().as_ref().is_some_and(|all| all.contains_key(Level::ANNOTATION));
-    if case.asked < minimum && !clamped {
-        verdict.breach(Breach {
-            rule: "level.minimum",
-            mode,
-            at: if annotated { field(Level::ANNOTATION) } else { String::new() },
-            what: format!("level {} is less than {minimum}", case.asked),
-            fix: "ask for more, by the annotation or by --level",
-        });
+    let at = if annotated { field(Level::ANNOTATION) } else { String::new() };
+    if verdict.policy.policy.mode(mode) == Mode::Clamp {
+        let what = format!("level {} raised to {minimum} by the node policy", case.asked);
+        plan.changes.push(Change { at: if at.is_empty() { "--level".to_owned() } else { at }, what });
+        return;
     }
+    verdict.breach(Breach {
+        rule: "level.minimum",
+        mode,
+        at,
+        what: format!("level {} is less than {minimum}", case.asked),
+        fix: "ask for more, by the annotation or by --level",
+    });
 }
 
 fn namespaces(case: &Case<'_>, plan: &mut Plan, verdict: &mut Verdict<'_>) {

@@ -47,6 +47,10 @@ pub(super) fn judge(case: &Case<'_>, plan: &mut Plan, verdict: &mut Verdict<'_>)
                 continue;
             }
         };
+        if let Lead::Nowhere(why) = lead {
+            let what = format!("{} cannot be looked at ({why}): judged as it is written", real.display());
+            plan.changes.push(Change { at: at.clone(), what });
+        }
         let listed = rules.allow.is_some() || rules.allow_read_only.is_some();
         let place = if listed { place(case.facts, &real) } else { Place::Allowed };
         match place {

@@ -236,6 +236,11 @@ fn levels_are_bounded_for_containers_and_callers() {
     }
     let clamp = format!("mode = \"clamp\"\n{minimum}");
     assert_eq!(at(&clamp, Some(Level::Oci), &careful()), (Level::Baseline, None));
+    let raised = consider_at(&clamp, Some(Level::Oci), &host, &careful()).plan.changes;
+    assert!(
+        raised.iter().any(|change| change.what.starts_with("level oci raised to baseline")),
+        "{raised:?}"
+    );
     assert_eq!(at(&format!("mode = \"warn\"\n{minimum}"), Some(Level::Oci), &careful()), (Level::Oci, None));
 }
 
