@@ -44,13 +44,8 @@ pub const AT_STRICT: &[Open] = &[SHMGET, HOST_PATHS];
 
 /// What `strict` is yet to shut; a line leaves when its work is in.
 pub const UNTIL_STRICT_IS_WHOLE: &[Open] = &[
-    // A filter of its own.
-    MULTICAST_JOIN,
-    WRITE_EXEC_MEMORY,
-    EXEC_AFTER_WRITE,
     // W^X of files and memory.
     NO_MDWE,
-    EXEC_MEMFD,
     EXEC_WRITTEN,
     MAP_WRITTEN,
     // Private user ids.
