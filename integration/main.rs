@@ -25,6 +25,7 @@ mod events;
 mod exec;
 mod features;
 mod fields;
+mod filters;
 mod flags;
 mod freezer;
 mod hooks;

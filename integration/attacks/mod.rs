@@ -4,7 +4,7 @@
 mod arranged;
 mod column;
 mod confinement;
-mod defaults;
+pub mod defaults;
 mod host;
 mod open;
 mod table;

@@ -162,13 +162,15 @@ fn assert_equivalent(program: &[u64], reference: &Reference, native: Abi) {
 }
 
 #[test]
-fn the_baseline_means_what_its_json_says() {
-    let json: Value = serde_json::from_str(super::super::BASELINE_JSON).unwrap();
-    let seccomp = serde_json::from_value(json.clone()).unwrap();
-    for arch in [Arch::X86_64, Arch::Aarch64] {
-        let profile = Profile::read(&seccomp, arch, Answer::ENOSYS).unwrap();
-        let reference = Reference::new(&json, vec![arch.native_abi()], Answer::ENOSYS.0);
-        assert_equivalent(&compile(&profile), &reference, arch.native_abi());
+fn the_built_in_profiles_mean_what_their_json_says() {
+    for text in [super::super::BASELINE_JSON, super::super::STRICT_JSON] {
+        let json: Value = serde_json::from_str(text).unwrap();
+        let seccomp = serde_json::from_value(json.clone()).unwrap();
+        for arch in [Arch::X86_64, Arch::Aarch64] {
+            let profile = Profile::read(&seccomp, arch, Answer::ENOSYS).unwrap();
+            let reference = Reference::new(&json, vec![arch.native_abi()], Answer::ENOSYS.0);
+            assert_equivalent(&compile(&profile), &reference, arch.native_abi());
+        }
     }
 }
 
