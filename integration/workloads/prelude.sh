@@ -20,6 +20,9 @@ as() {
   if [ "$(id -un)" = "$user" ]; then "$@"; else setpriv --reuid="$user" --regid="$user" --init-groups "$@"; fi
 }
 
+# Whether there is no capability to be had, as at `strict`.
+at_strict() { grep -q '^CapBnd:[[:space:]]*0*$' /proc/self/status; }
+
 # Succeeds if a command does not.
 fails() {
   if "$@"; then echo "no failure: $*" && return 1; fi

@@ -12,7 +12,7 @@ seq 100000 | sort -r -n -S 1M --parallel=2 >numbers
 [ "$(head -n 1 numbers)" = 100000 ]
 sed -i 's/^1$/one/' numbers
 [ "$(awk 'END { print $1 }' numbers)" = one ]
-tar -c -z -f all.tar.gz numbers
+tar -c numbers | gzip >all.tar.gz
 mkdir copy
 tar -x -f all.tar.gz -C copy
 cp -a numbers kept
@@ -26,15 +26,20 @@ install -m 600 numbers private
 [ -r numbers ] && [ -w numbers ] && [ -x /usr/bin/env ] && [ ! -x numbers ]
 ls -lR /usr/lib >list
 du -sh /usr/share
-df /tmp
 date
 nproc
-[ "$(getconf _PHYS_PAGES)" -gt 1000 ]
 id
 uptime
 printf 'a b\n' | tee copied | tr ' ' '\n' | paste -s -d + | grep -x 'a+b'
 dd if=/dev/zero of=zeroes bs=64k count=16 conv=fsync
 [ "$(sha256sum <zeroes | cut -c 1-4)" = 30e1 ]
 truncate -s 0 zeroes
+if ! at_strict; then
+  # `strict` tells nothing of the host's memory and disks, and has no creat(2), by which tar makes files.
+  df /tmp
+  [ "$(getconf _PHYS_PAGES)" -gt 1000 ]
+  tar -c -z -f another.tar.gz numbers
+  ln -s numbers linked
+fi
 rm -rf /tmp/shell
 works
