@@ -8,6 +8,7 @@ mod join;
 mod listener;
 mod operators;
 mod profiles;
+mod tcp_ports;
 
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::Value;
