@@ -27,15 +27,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for read in ["build.rs", "src/plan/seccomp", "seccomp-profiles"] {
         println!("cargo::rerun-if-changed={read}");
     }
-    let source = program("baseline", arch)? + &program("strict", arch)?;
+    let source = program("baseline", arch)? + &program("strict", arch)? + &program("tcp-ports", arch)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("seccomp.rs");
     std::fs::write(out, source)?;
     Ok(())
 }
 
-/// The profile of a level as a static of its name.
-fn program(level: &str, arch: Arch) -> Result<String, Box<dyn Error>> {
-    let path = format!("seccomp-profiles/{level}.json");
+/// A profile as a static of its name.
+fn program(profile_name: &str, arch: Arch) -> Result<String, Box<dyn Error>> {
+    let path = format!("seccomp-profiles/{profile_name}.json");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let seccomp = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
     // A program of a foreign ABI finds a kernel without that ABI, as many hosts are built.
@@ -46,6 +46,7 @@ fn program(level: &str, arch: Arch) -> Result<String, Box<dyn Error>> {
         return Err(format!("{path} compiles to {} instructions", program.len()).into());
     }
     let list: Vec<String> = program.iter().map(|instruction| format!("{instruction:#018x}")).collect();
-    let (name, length, list) = (level.to_uppercase(), program.len(), list.join(",\n    "));
+    let (name, length, list) =
+        (profile_name.to_uppercase().replace('-', "_"), program.len(), list.join(",\n    "));
     Ok(format!("pub static {name}: [u64; {length}] = [\n    {list},\n];\n"))
 }

@@ -196,19 +196,25 @@ fn whatever_is_not_understood_is_refused_and_nothing_runs() {
     assert!(refused.code == 125 && refused.stderr.contains("dev.sandrun.landlock"), "{refused}");
 }
 
-/// No privilege may be gained once rules are in force, so that the kernel takes them from whoever asks.
+/// At `oci` config.json decides whether `execve` adds privileges: rules hold for whoever gains some.
 #[test]
-fn rules_go_with_no_new_privileges() {
+fn rules_hold_where_privileges_may_be_gained() {
     skip_unless!(is_root(), "needs root");
     skip_unless!(landlock_abi().is_some(), "this kernel has no Landlock");
-    let bundle = with_block(bundle(&["status"]), &block()).edit(|config| {
-        config["process"]["noNewPrivileges"] = json!(false);
-    });
-    let block = json!({ "ruleset": { "handledAccessNet": ["bind_tcp"] } });
-    let bundle = with_block(bundle, &block);
-    skip_unless!(landlock_abi() >= Some(4), "this kernel's Landlock does not know ports (6.7)");
+    let gaining = |words: &[&str]| {
+        with_block(bundle(words), &block()).edit(|config| config["process"]["noNewPrivileges"] = json!(false))
+    };
     let runtime = Runtime::at_level("oci");
-    assert_eq!(runtime.ask(&bundle)["NoNewPrivs"], "1");
+    assert_in_force("oci", |words| runtime.ask(&gaining(words)));
+    let with_proc = |words: &[&str]| {
+        let mut block = block();
+        block["rules"]["pathBeneath"][1]["paths"] = json!(["/proc"]);
+        with_block(gaining(words), &block)
+    };
+    let status = runtime.ask(&with_proc(&["status"]));
+    assert_eq!(status["NoNewPrivs"], "0", "{status}");
+    let effective = u64::from_str_radix(status["CapEff"].as_str().expect("a mask"), 16).expect("a mask");
+    assert_eq!(effective >> 21 & 1, 0, "what Landlock needed to be entered is gone: {status}");
 }
 
 #[test]

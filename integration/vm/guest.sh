@@ -112,6 +112,7 @@ sandrun create --bundle life life >/dev/null 2>&1 </dev/null && sandrun start li
 check "delete --force while paused" sandrun delete --force life
 
 . /resources.sh
+. /landlock.sh
 
 bundle tty '["/bin/probe", "tty"]' '.process.terminal = true'
 says "terminal" 0 '"isatty": ?\[true, ?true, ?true\]' script -qec 'stty cols 91 rows 37; sandrun run --bundle tty t' /dev/null

@@ -276,7 +276,6 @@ fn narrow(workload: &mut Workload, own: &Workload) -> Result<()> {
     // What the container's programs have removed since grants nothing.
     let rules = workload.landlock.iter_mut().flat_map(|domain| &mut domain.path_beneath);
     rules.for_each(|rule| rule.optional = true);
-    workload.no_new_privs |= !further.is_empty();
     workload.landlock.extend(further);
     plan::landlock::let_files_move(&mut workload.landlock);
     workload.seccomp =

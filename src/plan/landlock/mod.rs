@@ -113,11 +113,6 @@ pub(super) fn resolve(
     let_files_move(&mut workload.landlock);
     let filters = std::mem::take(&mut workload.seccomp);
     workload.seccomp = notes.collect(shut_ways_round(filters, &workload.landlock));
-    // At other levels it is set in any case.
-    if input.level == Level::Oci && !workload.landlock.is_empty() && !workload.no_new_privs {
-        workload.no_new_privs = true;
-        notes.change("process.noNewPrivileges", "set: Landlock binds no program that gains privileges");
-    }
 }
 
 /// Once some domain is about files, the kernel lets none be moved between directories unless every domain grants it,

@@ -110,7 +110,7 @@ pub fn shut_ways_round(filters: Vec<Filter>, domains: &[Landlock]) -> Result<Vec
     if !by_port || filters.iter().any(Filter::shuts_ways_round_ports) {
         return Ok(filters);
     }
-    let ports = Filter::tcp_ports()?;
+    let ports = Filter::tcp_ports();
     match filters.iter().any(|filter| filter.listener.is_some()) {
         true => {
             filters.into_iter().map(|filter| filter.joined(&ports).map_err(|error| vec![error])).collect()

@@ -13,7 +13,6 @@ fn annotated(name: &str, value: &str) -> Value {
 /// The domains that were asked for, at a level where nothing is derived.
 fn asked_for(config: &Value, abi: u32) -> Result<Vec<Landlock>, String> {
     let plan = plan(&config.to_string(), Level::Oci, &root(v2(), abi)).map_err(|error| error.to_string())?;
-    assert!(plan.workload.landlock.is_empty() || plan.workload.no_new_privs, "the kernel would refuse it");
     Ok(plan.workload.landlock)
 }
 

@@ -52,7 +52,7 @@ mod builtin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
-    /// Where it comes from: `baseline`, `strict`, `config.json`, or two in one.
+    /// Where it comes from: `baseline`, `strict`, `tcp-ports`, `config.json`, or several in one.
     pub name: String,
     /// What the kernel runs.
     pub program: Program,
@@ -81,6 +81,8 @@ pub enum Builtin {
     Baseline,
     /// Of the level `strict`.
     Strict,
+    /// Of TCP ports that Landlock restricts, at every level.
+    TcpPorts,
 }
 
 impl Filter {
@@ -100,16 +102,9 @@ impl Filter {
         Filter { name: name.into(), program: Program::Builtin(profile), flags: 0, listener: None }
     }
 
-    /// The profile that goes with TCP ports of Landlock; compiled where it is wanted, which is seldom.
-    ///
-    /// # Errors
-    /// None, unless the profile in this binary is not valid.
-    pub fn tcp_ports() -> Result<Filter, Vec<Error>> {
-        let profile = serde_json::from_str(TCP_PORTS_JSON).map_err(|why| {
-            vec![Error::new(Kind::Failed, "cannot read the built-in profile of TCP ports", why.to_string())]
-        })?;
-        let (filter, _) = Filter::from_oci(&profile, Arch::NATIVE)?;
-        Ok(Filter { name: TCP_PORTS.to_owned(), flags: 0, ..filter })
+    /// The profile that goes with TCP ports of Landlock. It allows all else.
+    pub fn tcp_ports() -> Filter {
+        Filter::builtin(TCP_PORTS, Builtin::TcpPorts)
     }
 
     /// Whether it is, or contains, [`Filter::tcp_ports`].
@@ -169,6 +164,7 @@ impl Filter {
         match &self.program {
             Program::Builtin(Builtin::Baseline) => Cow::Borrowed(&builtin::BASELINE),
             Program::Builtin(Builtin::Strict) => Cow::Borrowed(&builtin::STRICT),
+            Program::Builtin(Builtin::TcpPorts) => Cow::Borrowed(&builtin::TCP_PORTS),
             Program::Compiled(instructions) => Cow::Borrowed(instructions),
         }
     }

@@ -37,6 +37,8 @@ fn cases() -> Vec<Case> {
         ("every-process-field", "v2-oci", OCI, root(v2(), 7)),
         ("every-process-field", "v2-baseline", BASELINE, root(v2(), 7)),
         ("every-process-field", "v2-strict", STRICT, root(v2(), 7)),
+        ("landlock", "v2-oci", OCI, root(v2(), 7)),
+        ("landlock", "v2-baseline", BASELINE, root(v2(), 10)),
         ("systemd-pod", "v2-systemd", BASELINE, root(v2(), 7)),
         ("systemd-pod", "hybrid-systemd", OCI, root(hybrid(), 7)),
     ]

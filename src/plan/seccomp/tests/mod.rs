@@ -10,6 +10,7 @@ mod listener;
 mod operators;
 mod profiles;
 mod strict;
+mod tcp_ports;
 
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::Value;
