@@ -54,6 +54,9 @@ pub struct Host {
     pub apparmor: bool,
     /// Whether SELinux is the kernel's and has a policy.
     pub selinux: bool,
+    /// Which filesystem of the container cannot be idmapped, and why, once that was tried and did not work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmappable: Option<(String, String)>,
     /// Whether seccomp filters can have `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
     pub seccomp_wait_killable: bool,
 }
@@ -88,6 +91,7 @@ impl Host {
             delegated_cgroup,
             apparmor: Path::new("/sys/kernel/security/apparmor").exists(),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            unmappable: None,
             seccomp_wait_killable: sys::seccomp::knows_flags(FLAG_WAIT_KILLABLE_RECV),
         })
     }

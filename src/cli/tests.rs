@@ -26,6 +26,7 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         delegated_cgroup: None,
         apparmor: false,
         selinux: false,
+        unmappable: None,
         seccomp_wait_killable: true,
     };
     plan::resolve(&plan::Input {

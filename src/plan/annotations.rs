@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Input, Notes, landlock};
+use super::{Input, Notes, landlock, namespaces};
 use crate::error::{Error, Kind, Result};
 use crate::level::Level;
 
@@ -15,13 +15,14 @@ pub const NO_NEW_PRIVILEGES: &str = "dev.sandrun.no-new-privileges";
 pub const EXEC_PROBES: &str = "dev.sandrun.exec-probes";
 
 /// Every annotation that is read.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     Level::ANNOTATION,
     NO_NEW_PRIVILEGES,
     EXEC_PROBES,
     landlock::ANNOTATION,
     landlock::TCP_BIND,
     landlock::TCP_CONNECT,
+    namespaces::private_ids::ANNOTATION,
 ];
 
 /// What the node policy lets loosen; nothing, where there is none.

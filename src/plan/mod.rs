@@ -183,6 +183,8 @@ pub struct Options {
     pub tcp_connect: Option<String>,
     /// Landlock rules as LandlockConfig JSON: what is in the file of `--landlock`.
     pub landlock: Option<String>,
+    /// User ids of the container's own, or the host's (`--private-ids`); absent for what annotation and level say.
+    pub private_ids: Option<bool>,
 }
 
 impl Options {
@@ -232,8 +234,9 @@ pub fn draft(input: &Input<'_>) -> Draft {
     let mut notes = Notes::default();
     annotations::note_unknown(input, &mut notes);
     let namespaces = namespaces::resolve(input, &mut notes);
-    let rootfs = notes.collect(mounts::rootfs(input));
+    let mut rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
+    mounts::map_private_ids(input, &namespaces, &mut rootfs, &mut mounts);
     let devices = devices::resolve(input, &namespaces, &mut notes);
     let mut workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);
     let mut sysctl = sysctl::resolve(input, &namespaces, &mut notes);

@@ -17,6 +17,9 @@ pub struct Rootfs {
     /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub set_recursive: u64,
+    /// Its owners are those of the container's user namespace, on the host who they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idmap: bool,
     /// Propagation of the container's root mount.
     pub propagation: Propagation,
     /// Whether the propagation reaches the mounts below the root.
@@ -38,6 +41,7 @@ impl Default for Rootfs {
             path: String::new(),
             readonly: false,
             set_recursive: 0,
+            idmap: false,
             propagation: Propagation::Slave,
             recursive: true,
             pivot: true,
@@ -70,6 +74,7 @@ pub(in crate::plan) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
         path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
         readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
         set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
+        idmap: false,
         propagation,
         recursive,
         pivot: !input.options.no_pivot,

@@ -5,6 +5,7 @@ mod fields;
 mod golden;
 mod loading;
 mod mounts;
+mod private_ids;
 mod refusals;
 
 use std::path::Path;
@@ -61,6 +62,7 @@ pub(crate) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
         delegated_cgroup: None,
         apparmor: false,
         selinux: false,
+        unmappable: None,
         seccomp_wait_killable: true,
     }
 }
