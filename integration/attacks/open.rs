@@ -52,6 +52,4 @@ pub const UNTIL_STRICT_IS_WHOLE: &[Open] = &[
     EXEC_MEMFD,
     EXEC_WRITTEN,
     MAP_WRITTEN,
-    // Private user ids.
-    HOST_ROOT,
 ];
