@@ -38,6 +38,7 @@ mod peers;
 mod pod;
 mod policy;
 mod precedence;
+mod private_ids;
 mod process;
 mod propagation;
 mod receipt;

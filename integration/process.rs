@@ -1,8 +1,11 @@
 //! The process and its names: limits, groups, parameters in user namespaces, fields for other systems.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, is_root, leaks};
+use crate::support::{Bundle, Runtime, Scratch, is_root, leaks};
 
 const LEVELS: [&str; 2] = ["oci", "baseline"];
 
@@ -141,4 +144,24 @@ fn a_namespace_of_the_caller_is_not_changed() {
         assert!(output.stderr.contains(&field[1..].replace('/', ".")), "{output}");
         leaks::assert_none(&runtime, &bundle);
     }
+}
+
+/// A file that the program may only read stays its owner's, who alone may write to it.
+#[test]
+fn a_file_on_standard_input_is_not_given_away() {
+    skip_unless!(is_root(), "needs root");
+    let scratch = Scratch::new("input");
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "read").expect("cannot write the file");
+    let runtime = Runtime::at_level("oci");
+    let script = "cat; echo written > /proc/self/fd/0";
+    let bundle = Bundle::shell(script).edit(|config| config["process"]["user"]["uid"] = json!(33));
+    bundle.write();
+    runtime.adopt(&bundle);
+    let path = bundle.path().display().to_string();
+    let mut command = runtime.command(&["run", "--bundle", &path, &bundle.id]);
+    let output = command.stdin(File::open(&file).expect("it is there")).output().expect("cannot start");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "read", "{output:?}");
+    let left = std::fs::metadata(&file).expect("it is there");
+    assert_eq!((left.uid(), std::fs::read_to_string(&file).expect("text")), (0, "read".to_owned()));
 }

@@ -67,8 +67,17 @@ fn root_tries_as_nobody() {
     skip_unless!(is_root(), "needs root");
     skip_unless!(fs::read("/etc/shadow").is_ok(), "this host has no /etc/shadow");
     assert_ne!(sh(&Runtime::sandrun(), &[], "cat /etc/shadow").code, 0, "a file of root's was read");
-    let map = sh(&Runtime::sandrun(), &[], "cat /proc/self/uid_map").stdout;
-    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "1879048192", "1"]);
+    let ids = |flags: &[&str]| {
+        let map = sh(&Runtime::sandrun(), flags, "cat /proc/self/uid_map").stdout;
+        let map: Vec<u32> = map.split_whitespace().map(|number| number.parse().expect("a number")).collect();
+        assert_eq!((map[0], map[2]), (0, 65536));
+        assert!(map[1] >= 0x7800_0000, "{map:?}");
+        map[1]
+    };
+    assert_ne!(ids(&[]), ids(&[]), "nobody else has the same");
+    // On the host's network, and at a lower level, too.
+    ids(&["--net"]);
+    ids(&["--level", "baseline"]);
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub struct Host {
     pub memfd_noexec: Option<u8>,
     /// Whether memory can be kept from becoming executable (`PR_SET_MDWE`, Linux 6.3).
     pub mdwe: bool,
+    /// Which filesystem of the container cannot be idmapped, and why, once that was tried and did not work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmappable: Option<(String, String)>,
     /// Whether seccomp filters can have `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
     pub seccomp_wait_killable: bool,
 }
@@ -94,6 +97,7 @@ impl Host {
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
             memfd_noexec: memfd_noexec(),
             mdwe: sys::process::mdwe().is_ok(),
+            unmappable: None,
             seccomp_wait_killable: sys::seccomp::knows_flags(FLAG_WAIT_KILLABLE_RECV),
         })
     }

@@ -10,6 +10,7 @@ pub mod enforce;
 pub mod error;
 pub mod features;
 pub mod host;
+pub mod id_pool;
 pub mod level;
 pub mod log;
 pub mod oci;

@@ -39,6 +39,7 @@ fn host(landlock_abi: u32) -> Host {
         delegated_cgroup: None,
         apparmor: false,
         selinux: false,
+        unmappable: None,
         seccomp_wait_killable: true,
         memfd_noexec: Some(0),
         mdwe: true,

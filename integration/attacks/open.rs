@@ -48,6 +48,4 @@ pub const UNTIL_STRICT_IS_WHOLE: &[Open] = &[
     NO_MDWE,
     EXEC_WRITTEN,
     MAP_WRITTEN,
-    // Private user ids.
-    HOST_ROOT,
 ];

@@ -117,6 +117,29 @@ fn init_of_create_with_more_to_do() {
     walk(&elaborate(&Scratch::new("source")), CREATE, Victim::Init, &[]);
 }
 
+/// With ids from the pool, which are to be free again.
+fn with_private_ids() -> Bundle {
+    sleeping().edit(|config| config["annotations"] = json!({ "dev.sandrun.private-ids": "true" }))
+}
+
+#[test]
+fn create_with_private_ids() {
+    skip_unless!(is_root(), "needs root");
+    walk(&with_private_ids(), CREATE, Victim::Runtime, &[]);
+}
+
+#[test]
+fn init_of_create_with_private_ids() {
+    skip_unless!(is_root(), "needs root");
+    walk(&with_private_ids(), CREATE, Victim::Init, &[]);
+}
+
+#[test]
+fn delete_with_private_ids() {
+    skip_unless!(is_root(), "needs root");
+    walk(&with_private_ids(), &["delete", "--force", "ID"], Victim::Runtime, &[RUN]);
+}
+
 #[test]
 fn run() {
     skip_unless!(is_root(), "needs root");

@@ -24,6 +24,7 @@ pub fn all(runtime: &Runtime, bundle: &Bundle) -> Vec<String> {
     found.extend(cgroups(&bundle.id).iter().map(|dir| format!("cgroup {}", dir.display())));
     found.extend(processes(bundle));
     found.extend(state(runtime, &bundle.id));
+    found.extend(ids(runtime, &bundle.id));
     found
 }
 
@@ -87,6 +88,14 @@ fn state(runtime: &Runtime, id: &str) -> Vec<String> {
     let entries = children(&runtime.root());
     let of_container = entries.iter().filter(|path| path.to_string_lossy().contains(id));
     of_container.map(|path| format!("state {}", path.display())).collect()
+}
+
+/// User ids that are still a container's.
+fn ids(runtime: &Runtime, id: &str) -> Vec<String> {
+    let owner = runtime.root().join(id);
+    let taken = children(Path::new("/run/sandrun-ids"));
+    let own = taken.iter().filter(|link| fs::read_link(link).is_ok_and(|to| to == owner));
+    own.map(|link| format!("user ids {}", link.display())).collect()
 }
 
 fn children(dir: &Path) -> Vec<PathBuf> {

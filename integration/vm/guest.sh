@@ -140,6 +140,24 @@ for propagation in shared rslave private runbindable; do
   bundle $propagation '["/bin/sh", "-c", "echo fine"]' ".linux.rootfsPropagation = \"$propagation\""
   says "a root that is $propagation" 0 fine sandrun run --bundle $propagation p
 done
+
+# The bundle is on a tmpfs, which Linux 6.1 cannot idmap.
+bundle ids '["/bin/sh", "-c", "cat /proc/self/uid_map; ulimit -Hn; touch /made"]' \
+  '.root.readonly = false | .process.rlimits = [{type: "RLIMIT_NOFILE", hard: 1048576, soft: 1024}]'
+for applet in cat touch; do ln -sf busybox ids/rootfs/bin/$applet; done
+case $(uname -r) in
+6.1.*)
+  says "private ids where a tmpfs cannot be idmapped" 125 'root.path.*mount_setattr' sandrun run --private-ids --bundle ids i
+  says "strict goes without" 0 ' 4294967295' sandrun --level strict run --bundle ids i
+  ;;
+*)
+  says "private ids" 0 ' 2[01][0-9]{8} *65536' sandrun run --private-ids --bundle ids i
+  says "limits above the caller's" 0 '^1048576$' echo "$said"
+  says "files are still root's" 0 '^0:0$' stat -c %u:%g ids/rootfs/made
+  says "strict has them by itself" 0 ' 65536' sandrun --level strict run --bundle ids i
+  ;;
+esac
+says "no ids are left" 0 '^0$' sh -c 'ls /run/sandrun-ids | wc -l'
 . /labels.sh
 
 says "try as root" 0 'uid=' sandrun try -- id

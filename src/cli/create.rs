@@ -43,6 +43,9 @@ pub(super) struct Bundle {
     /// Keep the caller's session keyring
     #[arg(long)]
     no_new_keyring: bool,
+    /// User ids that no other container has, or the host's [default: as the annotation or the level says]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    private_ids: Option<bool>,
     /// How many descriptors above standard error the program inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
@@ -65,6 +68,7 @@ impl Bundle {
             preserve_fds: self.preserve_fds,
             listen_fds: listen_fds(),
             no_pivot: self.no_pivot,
+            private_ids: self.private_ids,
             ..plan::Options::default()
         };
         self.rules.add_to(&mut options)?;

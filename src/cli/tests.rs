@@ -28,6 +28,7 @@ pub fn plan(config: Value, level: Level, euid: u32, sealed_root: bool) -> Result
         selinux: false,
         memfd_noexec: Some(0),
         mdwe: true,
+        unmappable: None,
         seccomp_wait_killable: true,
     };
     plan::resolve(&plan::Input {

@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     /// Set an environment variable, or keep the caller's
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
-    /// Who it is on the host, if root tries it [default: an id that nobody has]
+    /// Who it is on the host, if root tries it [default: ids that nobody else has]
     #[arg(long, value_name = "UID[:GID]")]
     user: Option<String>,
     /// Print what was enforced when it has ended
@@ -48,10 +48,6 @@ pub(super) struct Arguments {
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
-
-/// An id between the ranges that systemd (`UIDS-GIDS.md`) and useradd hand out: nobody's on any host, so a
-/// program that root tries owns no file and no process, and reads only what everyone may.
-const NOBODYS_ID: u32 = 0x7000_0000;
 
 /// What a program finds useful and does not give the caller away.
 const KEPT_VARIABLES: [&str; 7] = ["COLORTERM", "LANG", "LC_ALL", "PATH", "TERM", "TZ", "USER"];
@@ -74,7 +70,8 @@ const SCRATCH: [&str; 2] = ["/tmp", "/var/tmp"];
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
     let sandbox = sandbox(arguments)?;
-    let mut options = plan::Options { sealed_root: true, ..plan::Options::default() };
+    let private_ids = sandbox.ids.is_none().then_some(true);
+    let mut options = plan::Options { sealed_root: true, private_ids, ..plan::Options::default() };
     arguments.rules.add_to(&mut options)?;
     let mut wish = Wish {
         id: made_up_id("try")?,
@@ -209,19 +206,20 @@ fn working_directory(asked: Option<&Path>, places: &[Place], home: &str) -> Resu
     }
 }
 
-/// An ordinary user stays that user; root is nobody.
-fn ids(arguments: &Arguments) -> Result<(u32, u32)> {
+/// An ordinary user stays that user. Root is nobody: with ids of its own the program owns no file and no process, and
+/// reads only what everyone may.
+fn ids(arguments: &Arguments) -> Result<Option<(u32, u32)>> {
     let caller = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let invalid = |what: &str, fix: &str| Err(Error::new(Kind::Invalid, what, "").fix(fix));
     match &arguments.user {
-        None if caller.0 != 0 => Ok(caller),
-        None if arguments.rw.is_empty() => Ok((NOBODYS_ID, NOBODYS_ID)),
+        None if caller.0 != 0 => Ok(Some(caller)),
+        None if arguments.rw.is_empty() => Ok(None),
         None => invalid("--rw as root without --user", "name with --user whose files the program may write"),
         Some(_) if caller.0 != 0 => invalid("--user without root", "leave it out: the program is you"),
         Some(text) => {
             let (uid, gid) = text.split_once(':').unwrap_or((text, text));
             let what = || format!("cannot use --user {text}");
-            Ok((uid.parse().context(what)?, gid.parse().context(what)?))
+            Ok(Some((uid.parse().context(what)?, gid.parse().context(what)?)))
         }
     }
 }

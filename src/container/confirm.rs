@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::place::Prepared;
+use super::private_ids;
 use crate::cgroup::{self, Dirs, Restricted};
 use crate::enforce::receipt::{Receipt, State};
 use crate::enforce::spawn::Child;
@@ -16,9 +17,16 @@ use crate::resctrl::Resctrl;
 pub(super) const PENDING: &str = ", when the program starts";
 
 /// The receipt of a container whose init has confirmed what it sees itself.
-pub(super) fn all(plan: &Plan, child: &Child, cgroup: Option<Prepared>, inside: Receipt) -> Result<Receipt> {
+pub(super) fn all(
+    plan: &Plan,
+    child: &Child,
+    cgroup: Option<Prepared>,
+    unmapped: &[String],
+    inside: Receipt,
+) -> Result<Receipt> {
     let mut receipt = Receipt::default();
     namespaces(plan, child.pid(), &mut receipt)?;
+    private_ids::confirm(plan, child.pid(), unmapped, &mut receipt)?;
     if let Some(made) = cgroup {
         limits(plan, &made.place.dirs, &mut receipt);
         devices(made.devices, &mut receipt);

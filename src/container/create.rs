@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::delete::resctrl_gone;
 use super::place::{self, Place};
+use super::private_ids::{self, Given};
 use super::process::identify;
 use super::record::Record;
 use super::state::StateDir;
@@ -93,15 +94,18 @@ pub struct Created {
 /// # Errors
 /// Why not; nothing of the container is left then.
 pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
-    let host = Host::probe()?;
-    let decided = decide(wish, &host)?;
+    let mut host = Host::probe()?;
+    let mut decided = decide(wish, &host)?;
+    check_console(&decided.plan, &wish.console)?;
+    let dir = StateDir::create(&wish.root, &wish.id)?;
+    private_ids::take(wish, &mut host, &mut decided, &dir)
+        .map_err(|error| dir.remove().err().into_iter().fold(error, Error::and_then))?;
     let plan = &decided.plan;
     let warnings = plan.policy.as_ref().map(|policy| policy.warnings.clone()).unwrap_or_default();
-    check_console(plan, &wish.console)?;
-    let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
     record.cgroup.clone_from(&plan.cgroup.path);
+    record.private_ids = decided.given.as_ref().map(|given| given.first);
     record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.shares_pids = !plan.namespaces.is_new(NamespaceKind::Pid);
@@ -132,7 +136,8 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
         false => Ok(()),
     };
     let groups = |()| if made.resctrl { resctrl_gone(&record.resctrl) } else { Ok(()) };
-    let removed = removed.and_then(groups).and_then(|()| dir.remove());
+    let ids = |()| private_ids::give_back(record.private_ids, dir);
+    let removed = removed.and_then(groups).and_then(ids).and_then(|()| dir.remove());
     let stopped = if made.environment { hooks::run_poststop(record) } else { Vec::new() };
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
@@ -143,13 +148,15 @@ pub(super) struct Decided {
     pub systemd: Option<Systemd>,
     /// What the kernel has to confirm in the end.
     pub required: Vec<Layer>,
+    /// What was taken for it already.
+    pub given: Option<Given>,
 }
 
 pub(super) fn decide(wish: &Wish, host: &Host) -> Result<Decided> {
     let mut systemd = wish.systemd_cgroup.then(Systemd::of_caller).transpose()?;
     let manager = systemd.as_mut().map(Systemd::manager).transpose()?;
     let (draft, required) = consider(wish, host, manager)?;
-    Ok(Decided { plan: draft.finish()?, systemd, required })
+    Ok(Decided { plan: draft.finish()?, systemd, required, given: None })
 }
 
 /// What would be done, with everything that stands against it, and the layers that have to be confirmed in the end.
@@ -240,7 +247,7 @@ pub(super) fn check_console(plan: &Plan, console: &Console) -> Result<()> {
 fn build(
     wish: &mut Wish,
     host: &Host,
-    Decided { mut plan, systemd, .. }: Decided,
+    Decided { mut plan, systemd, given, .. }: Decided,
     dir: &StateDir,
     record: &mut Record,
     start: Start,
@@ -261,7 +268,9 @@ fn build(
         let result = Resctrl::find().and_then(|resctrl| resctrl.make(group));
         result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
     }
-    let mut descriptors = host_objects::open(&plan, host)?;
+    let trees = given.map_or_else(|| host_objects::trees(&plan, host), |given| Ok(given.trees))?;
+    let unmapped = trees.unmapped.clone();
+    let mut descriptors = host_objects::open(&plan, host, trees)?;
     let place = cgroup.as_ref().map(|made| &made.place);
     if let Some(place) = place {
         descriptors.extend(place.tasks()?);
@@ -274,6 +283,7 @@ fn build(
     {
         descriptors.push((Role::ConsoleSocket, socket));
     }
+    private_ids::give_pipes(&plan.namespaces, &plan.workload)?;
     let request = Request {
         namespaces: &plan.namespaces,
         join: joined::open(&plan, host)?,
@@ -293,7 +303,7 @@ fn build(
     })?;
     record.process = Some(identify(child.pid())?);
     listener::introduce(&plan.workload.seccomp, &child, &State::of(record, Status::Creating))?;
-    let receipt = confirm::all(&plan, &child, cgroup, confirmed)?;
+    let receipt = confirm::all(&plan, &child, cgroup, &unmapped, confirmed)?;
     require::confirm(&record.required, &receipt, false)?;
     dir.save(record)?;
     if start == Start::Socket {

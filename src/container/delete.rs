@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::hooks;
 use super::place::gone;
+use super::private_ids;
 use super::process::Process;
 use super::record::Record;
 use super::state::{Lock, StateDir};
@@ -47,6 +48,7 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
             cgroups(dir, None).iter().try_for_each(|path| gone(path, unit.as_ref(), layout))?;
             let planned = dir.fetch::<StoredGroup>("plan.json").ok().and_then(|stored| stored.intel_rdt);
             resctrl_gone(&planned.as_ref().map(IntelRdt::removed).unwrap_or_default())?;
+            private_ids::give_all_back(dir)?;
             dir.remove()?;
             return Ok(Vec::new());
         }
@@ -86,6 +88,7 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
         .fix("look for a process in state D"));
     }
     resctrl_gone(&record.resctrl)?;
+    private_ids::give_back(record.private_ids, dir)?;
     dir.remove()?;
     Ok(hooks::run_poststop(&record))
 }

@@ -7,6 +7,7 @@ use super::create::{Console, console_socket};
 use super::listener;
 use super::pidfd_socket;
 use super::place::Place;
+use super::private_ids;
 use super::state::Lock;
 use super::status::{Found, Status, find};
 use crate::cgroup::{self, Dirs};
@@ -142,6 +143,7 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
+    private_ids::give_pipes(&plan.namespaces, &workload)?;
     let (first, rest) = namespaces(&plan, host.caller);
     let request = Request {
         namespaces: &Namespaces::default(),

@@ -1,29 +1,126 @@
 //! What a plan names of the host: root filesystem, bind sources, cgroups, device nodes, namespaces, opened.
 
+use std::cell::OnceCell;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
+
+use rustix::io::Errno;
 
 use crate::enforce::order::Role;
 use crate::enforce::root::host as open_host;
 use crate::enforce::steps::devices::is_device;
-use crate::enforce::steps::mounts::{bind_source, map_ids};
+use crate::enforce::steps::mounts::{CAN_BE_IDMAPPED, bind_source, map_ids};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{Caller, Host};
 use crate::plan::mounts::{Idmap, Source};
 use crate::plan::namespaces::NamespaceKind;
 use crate::plan::{Device, Plan};
-use crate::sys::mount::{clone_private, clone_tree};
+use crate::sys::CallError;
+use crate::sys::mount::{clone_private, clone_tree, set_idmap};
+
+/// The root filesystem and the bind sources, as mounts that are attached nowhere.
+#[derive(Default)]
+pub(super) struct Trees {
+    descriptors: Vec<(Role, OwnedFd)>,
+    /// Where in the container owners show as nobody, because a filesystem cannot be idmapped.
+    pub unmapped: Vec<String>,
+}
 
 /// Host paths are opened here, with the caller's rights and before the child can be raced; a caller that may
 /// not clone mounts leaves it to init, which then sees them as that same caller.
-pub(super) fn open(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
-    let mut descriptors = Vec::new();
+///
+/// # Errors
+/// What is not there; `Unsupported` where ids cannot be mapped.
+pub(super) fn trees(plan: &Plan, host: &Host) -> Result<Trees> {
+    let mut trees = Trees::default();
     let rootfs = open_host(Path::new(&plan.rootfs.path), false)
         .context(|| format!("cannot open the root filesystem {}", plan.rootfs.path))
         .map_err(|error| error.at("root.path"))?;
     if host.caller == Caller::User {
         refuse_idmaps(plan)?;
     }
+    if !host.may_mount || plan.rootfs.in_place {
+        return Ok(trees);
+    }
+    let ids = Ids { plan, own: OnceCell::new() };
+    let tree =
+        clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
+    if plan.rootfs.idmap {
+        trees.map(&tree, &*ids.own()?, "/", true).map_err(|error| error.at("root.path"))?;
+    }
+    trees.descriptors.push((Role::Rootfs, tree));
+    for (index, mount) in plan.mounts.iter().enumerate() {
+        if !matches!(mount.source, Source::Bind { .. }) {
+            continue;
+        }
+        let tree = bind_source(mount)?;
+        match &mount.idmap {
+            Some(idmap) if plan.namespaces.private_ids.is_some() && idmap.uid_mappings.is_empty() => {
+                match trees.map(&tree, &*ids.own()?, &mount.destination, idmap.recursive) {
+                    Err(error) if error.kind == Kind::Unsupported && idmap.or_unmapped => {
+                        trees.unmapped.push(mount.destination.clone());
+                    }
+                    mapped => mapped.map_err(|error| error.at(&mount.at))?,
+                }
+            }
+            Some(idmap) => map_ids(&tree, &*ids.of(idmap)?, mount)?,
+            None => {}
+        }
+        trees.descriptors.push((Role::Mount(index), tree));
+    }
+    Ok(trees)
+}
+
+impl Trees {
+    /// Gives a mount the container's ids, and those below it as far as they can have them.
+    fn map(&mut self, tree: &OwnedFd, ids: &OwnedFd, place: &str, recursive: bool) -> Result<()> {
+        let impossible = |error: &CallError| matches!(error.errno, Errno::INVAL | Errno::PERM);
+        match set_idmap(tree, ids, recursive) {
+            Err(error) if impossible(&error) && recursive => {
+                self.map(tree, ids, place, false)?;
+                self.unmapped.push(format!("what is mounted below {place}"));
+                Ok(())
+            }
+            Err(error) if impossible(&error) => {
+                let what = format!("cannot map the ids of the mount on {place}");
+                Err(Error::new(Kind::Unsupported, what, error.to_string()).fix(CAN_BE_IDMAPPED))
+            }
+            mapped => mapped.context(|| format!("cannot map the ids of the mount on {place}")),
+        }
+    }
+}
+
+/// User namespaces for idmapped mounts; that of the container's own ids is made once for all.
+struct Ids<'a> {
+    plan: &'a Plan,
+    own: OnceCell<Rc<OwnedFd>>,
+}
+
+impl Ids<'_> {
+    fn of(&self, idmap: &Idmap) -> Result<Rc<OwnedFd>> {
+        if idmap.uid_mappings.is_empty() {
+            self.own()
+        } else {
+            idmap_namespace(idmap, self.plan).map(Rc::new)
+        }
+    }
+
+    fn own(&self) -> Result<Rc<OwnedFd>> {
+        if let Some(own) = self.own.get() {
+            return Ok(Rc::clone(own));
+        }
+        let made = Rc::new(idmap_namespace(&Idmap::default(), self.plan)?);
+        Ok(Rc::clone(self.own.get_or_init(|| made)))
+    }
+}
+
+/// Opens everything else, and adds it to the trees.
+///
+/// # Errors
+/// What is not there, or is not what the plan says.
+pub(super) fn open(plan: &Plan, host: &Host, trees: Trees) -> Result<Vec<(Role, OwnedFd)>> {
+    let mut descriptors = trees.descriptors;
     for (index, mount) in plan.mounts.iter().enumerate() {
         if let (Source::Filesystem { .. }, Some(idmap)) = (&mount.source, &mount.idmap) {
             descriptors.push((Role::Idmap(index), idmap_namespace(idmap, plan)?));
@@ -32,27 +129,14 @@ pub(super) fn open(plan: &Plan, host: &Host) -> Result<Vec<(Role, OwnedFd)>> {
     if !host.may_mount || plan.rootfs.in_place {
         return Ok(descriptors);
     }
-    let tree =
-        clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
-    descriptors.push((Role::Rootfs, tree));
-    for (index, mount) in plan.mounts.iter().enumerate() {
-        match &mount.source {
-            Source::Bind { .. } => {
-                let tree = bind_source(mount)?;
-                if let Some(idmap) = &mount.idmap {
-                    map_ids(&tree, &idmap_namespace(idmap, plan)?, mount)?;
-                }
-                descriptors.push((Role::Mount(index), tree));
-            }
-            Source::Cgroup { views, .. } => {
-                for view in views {
-                    let tree = clone_private(rustix::fs::CWD, Path::new(&view.path), false)
-                        .context(|| format!("cannot bind {}", view.path))?;
-                    descriptors.push((Role::Cgroup(view.name.clone()), tree));
-                }
-            }
-            _ => {}
-        }
+    let cgroups = plan.mounts.iter().filter_map(|mount| match &mount.source {
+        Source::Cgroup { views, .. } => Some(views),
+        _ => None,
+    });
+    for view in cgroups.flatten() {
+        let tree = clone_private(rustix::fs::CWD, Path::new(&view.path), false)
+            .context(|| format!("cannot bind {}", view.path))?;
+        descriptors.push((Role::Cgroup(view.name.clone()), tree));
     }
     open_devices(plan, &mut descriptors)?;
     Ok(descriptors)

@@ -2,9 +2,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::plan::namespaces::{IdMapping, NamespaceKind};
 
 /// Makes a user namespace with the mappings. A process is needed to make it, and is gone when this returns;
@@ -14,7 +15,13 @@ use crate::plan::namespaces::{IdMapping, NamespaceKind};
 /// When the kernel refuses the namespace or the mappings.
 pub fn user_namespace(uid_mappings: &[IdMapping], gid_mappings: &[IdMapping]) -> Result<OwnedFd> {
     let what = || "cannot make a user namespace for an idmapped mount".to_owned();
-    let holder = crate::sys::branch::holder(NamespaceKind::User.flag()).context(what)?;
+    let holder = match crate::sys::branch::holder(NamespaceKind::User.flag()) {
+        Err(error) if matches!(error.errno, Errno::NOSPC | Errno::USERS | Errno::INVAL | Errno::PERM) => {
+            let fix = "raise user.max_user_namespaces; the kernel needs CONFIG_USER_NS";
+            return Err(Error::new(Kind::Unsupported, what(), error.to_string()).fix(fix));
+        }
+        holder => holder.context(what)?,
+    };
     let write = |file: &str, mappings| {
         std::fs::write(format!("/proc/{}/{file}", holder.pid), IdMapping::table(mappings)).context(what)
     };

@@ -26,6 +26,7 @@ pub mod pause;
 mod pidfd_socket;
 pub mod pidfile;
 mod place;
+mod private_ids;
 pub mod process;
 pub mod record;
 pub mod start;

@@ -33,6 +33,9 @@ pub struct Record {
     pub level: Level,
     /// Path of its cgroup below the root of each hierarchy; empty where the caller could make none.
     pub cgroup: String,
+    /// The first of the host's ids that are its alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_ids: Option<u32>,
     /// Directories in the resctrl filesystem that go with it, below the mount, the inner one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resctrl: Vec<String>,
@@ -70,6 +73,7 @@ impl Record {
             owner: rustix::process::geteuid().as_raw(),
             level,
             cgroup: String::new(),
+            private_ids: None,
             resctrl: Vec::new(),
             unit: None,
             process: None,

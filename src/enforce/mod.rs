@@ -10,6 +10,7 @@ mod explain;
 pub mod hook;
 mod id_maps;
 pub mod init;
+mod limits;
 mod net_devices;
 mod netlink;
 pub mod order;

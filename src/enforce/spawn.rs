@@ -18,6 +18,7 @@ use super::executable::OwnExecutable;
 use super::explain::{explain_clone, explain_gap};
 use super::id_maps;
 use super::init::NAME;
+use super::limits;
 use super::net_devices;
 use super::order::{Order, Report, Role, Start, Task};
 use super::precedence::{Borrowed, Precedence, reset_cpus};
@@ -147,6 +148,7 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         released: false,
     };
     let child = if twice { first.second()? } else { first };
+    limits::raise(child.pid, request.namespaces, &request.task)?;
     // While the child waits for its id maps: once it is hidden, an ordinary caller may not write to it.
     if let Some(score) = request.oom_score_adj {
         child.set_oom_score_adj(score)?;

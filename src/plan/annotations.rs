@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Input, Notes, landlock, write_xor_execute};
+use super::{Input, Notes, landlock, namespaces, write_xor_execute};
 use crate::error::{Error, Kind, Result};
 use crate::level::Level;
 
@@ -15,7 +15,7 @@ pub const NO_NEW_PRIVILEGES: &str = "dev.sandrun.no-new-privileges";
 pub const EXEC_PROBES: &str = "dev.sandrun.exec-probes";
 
 /// Every annotation that is read.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     Level::ANNOTATION,
     NO_NEW_PRIVILEGES,
     EXEC_PROBES,
@@ -24,6 +24,7 @@ const KNOWN: [&str; 8] = [
     landlock::TCP_CONNECT,
     write_xor_execute::EXECUTABLE,
     write_xor_execute::WRITABLE,
+    namespaces::private_ids::ANNOTATION,
 ];
 
 /// What the node policy lets loosen; nothing, where there is none.

@@ -42,6 +42,13 @@ pub fn refusals(plan: &Plan) -> Vec<Error> {
             refusals.push(refuse(field, "CRIU does not restore it", "remove the field").at(field));
         }
     }
+    if plan.namespaces.private_ids.is_some() {
+        refusals.push(refuse(
+            "private user ids",
+            "CRIU would restore the ids of before, which are another container's by then",
+            "create the container without --private-ids",
+        ));
+    }
     if let Some(joined) = plan.namespaces.join.iter().find(|joined| {
         matches!(joined.kind, NamespaceKind::User | NamespaceKind::Cgroup | NamespaceKind::Mount)
     }) {

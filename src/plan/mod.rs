@@ -184,6 +184,8 @@ pub struct Options {
     pub tcp_connect: Option<String>,
     /// Landlock rules as LandlockConfig JSON: what is in the file of `--landlock`.
     pub landlock: Option<String>,
+    /// User ids of the container's own, or the host's (`--private-ids`); absent for what annotation and level say.
+    pub private_ids: Option<bool>,
 }
 
 impl Options {
@@ -235,6 +237,7 @@ pub fn draft(input: &Input<'_>) -> Draft {
     let namespaces = namespaces::resolve(input, &mut notes);
     let mut rootfs = notes.collect(mounts::rootfs(input));
     let mut mounts = mounts::resolve(input, &namespaces, &mut notes);
+    mounts::map_private_ids(input, &namespaces, &mut rootfs, &mut mounts);
     let devices = devices::resolve(input, &namespaces, &mut notes);
     write_xor_execute::resolve(input, &devices, &mut rootfs, &mut mounts, &mut notes);
     let mut workload = process::container(input, &namespaces, &rootfs, &mounts, &mut notes);

@@ -15,6 +15,7 @@ pub use self::options::{RDONLY, names as option_names};
 pub use self::rootfs::Rootfs;
 pub(super) use self::rootfs::rootfs;
 use super::cgroup::Layout;
+use super::namespaces::private_ids::WantedBy;
 use super::namespaces::{IdMapping, Namespaces};
 use super::{Input, Notes};
 use crate::error::{Error, Kind};
@@ -93,11 +94,14 @@ impl Mount {
 }
 
 /// The ids of an idmapped mount (Linux 5.12).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Idmap {
     /// Maps the mounts below too (`ridmap`).
     pub recursive: bool,
+    /// Where the filesystem cannot be idmapped, its owners show as nobody, and the receipt says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub or_unmapped: bool,
     /// User ids; empty for those of the container's user namespace, made or joined.
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids.
@@ -187,6 +191,25 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &Namespaces, notes: &mut No
 pub(super) fn label(input: &Input<'_>) -> Option<String> {
     let linux = input.config.linux().as_ref()?;
     linux.mount_label().clone().filter(|label| !label.is_empty())
+}
+
+/// With ids of the container's own, files of the host belong to the same inside and outside. Not where the root
+/// filesystem is the host's: what is root's there is nobody's inside.
+pub(super) fn map_private_ids(
+    input: &Input<'_>,
+    namespaces: &Namespaces,
+    rootfs: &mut Rootfs,
+    mounts: &mut [Mount],
+) {
+    let Some(wanted_by) = namespaces.private_ids.filter(|_| !input.options.sealed_root) else { return };
+    rootfs.idmap = true;
+    for mount in mounts.iter_mut().filter(|mount| mount.idmap.is_none()) {
+        if let Source::Bind { recursive, .. } = mount.source {
+            // Nobody can write to what is not mapped: no reason for a level to break a container.
+            let or_unmapped = mount.is_readonly() || wanted_by == WantedBy::Request;
+            mount.idmap = Some(Idmap { recursive, or_unmapped, ..Idmap::default() });
+        }
+    }
 }
 
 /// What a container writes into its own cgroup can undo its limits.

@@ -1,6 +1,7 @@
 //! Namespaces (OCI config-linux, "Namespaces"; `namespaces(7)`).
 
 mod id_maps;
+pub mod private_ids;
 
 use std::fmt;
 
@@ -163,6 +164,10 @@ pub struct Namespaces {
     /// Whether files without a name can be executed in its pid namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memfd_noexec: Option<MemfdNoexec>,
+    /// The ids of the user namespace are the container's alone: who wants that. Without mappings yet, they are still
+    /// to come from the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_ids: Option<private_ids::WantedBy>,
     /// Clock offsets, where the time namespace is new.
     pub time_offsets: Vec<TimeOffset>,
 }
@@ -236,6 +241,7 @@ pub(super) fn resolve(input: &Input<'_>, notes: &mut Notes) -> Namespaces {
         }
     }
     tighten(input, asked.is_some(), &mut namespaces, notes);
+    private_ids::resolve(input, &mut namespaces, notes);
     id_maps::resolve(input, &mut namespaces, notes);
     time_offsets(input, &mut namespaces, notes);
     require_user(input, &namespaces, notes);

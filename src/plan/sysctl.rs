@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::namespaces::private_ids::RANGE;
 use super::namespaces::{
     NamespaceKind::{self, Ipc, Network, User, Uts},
     Namespaces,
@@ -23,12 +24,31 @@ pub(super) fn resolve(
         let name = with_dots(given);
         let at = format!("linux.sysctl[{given:?}]");
         notes.refusals.extend(check(&name, namespaces).map(|error| error.at(&at)));
-        if parameters.insert(name, value.clone()).is_some() {
+        let value = if namespaces.private_ids.is_some() {
+            within_private_ids(&name, value, &at, notes)
+        } else {
+            value.clone()
+        };
+        if parameters.insert(name, value).is_some() {
             let what = format!("sysctl {given} is listed twice");
             notes.refusals.push(Error::new(Kind::Invalid, what, "").at(&at));
         }
     }
     parameters
+}
+
+/// Engines let every group there is send pings, and the kernel takes only those that the user namespace has.
+fn within_private_ids(name: &str, value: &str, at: &str, notes: &mut Notes) -> String {
+    let range = value.split_once([' ', '\t']).filter(|_| name == "net.ipv4.ping_group_range");
+    let range = range.map(|(first, last)| (first.trim(), last.trim().parse::<u32>()));
+    match range {
+        Some((first, Ok(last))) if last >= RANGE => {
+            let last = RANGE - 1;
+            notes.change(at, format!("ends at {last}, the container's last group"));
+            format!("{first} {last}")
+        }
+        _ => value.to_owned(),
+    }
 }
 
 /// The name of the container's host or domain, which is a parameter as well: it is set by its own call, which

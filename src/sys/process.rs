@@ -286,17 +286,24 @@ pub fn adopt_descriptor(number: i32) -> OwnedFd {
     descriptor
 }
 
-/// Sets one limit by its number; the caller's own is the ceiling without `CAP_SYS_RESOURCE`.
+/// Sets one limit of a process (0 for the caller) by its number; the one in force is the ceiling without
+/// `CAP_SYS_RESOURCE`.
 ///
 /// # Errors
 /// EPERM beyond that, EINVAL for an unknown number.
-pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), CallError> {
+pub fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), CallError> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the kernel reads one limit and, with a null pointer, writes none.
     let result = unsafe {
-        libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
+        libc::syscall(
+            libc::SYS_prlimit64,
+            pid,
+            resource,
+            &raw const limit,
+            std::ptr::null::<libc::rlimit64>(),
+        )
     };
-    check(result).map(drop).call(|| format!("prlimit64({resource}, {soft}:{hard})"))
+    check(result).map(drop).call(|| format!("prlimit64({pid}, {resource}, {soft}:{hard})"))
 }
 
 /// The limit in force, soft and hard.

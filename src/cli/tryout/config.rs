@@ -39,20 +39,27 @@ pub(super) struct Sandbox {
     pub terminal: bool,
     /// Whether it keeps the host's network.
     pub host_network: bool,
-    /// Who it is outside: its only user and group id. Inside it is 0, without any capability.
-    pub ids: (u32, u32),
+    /// Who it is outside: its only user and group id; absent for ids that nobody else has. Inside it is 0, without any
+    /// capability.
+    pub ids: Option<(u32, u32)>,
     /// Places that are not simply read-only; of two views of one place the later one wins.
     pub places: Vec<Place>,
 }
 
 /// The configuration: the host's root as the root filesystem, everything that is private mounted over it.
 pub(super) fn config(sandbox: &Sandbox) -> Value {
-    let mut namespaces = vec!["user", "pid", "ipc", "uts", "mount", "cgroup"];
+    let mut namespaces = vec!["pid", "ipc", "uts", "mount", "cgroup"];
+    if sandbox.ids.is_some() {
+        namespaces.push("user");
+    }
     if !sandbox.host_network {
         namespaces.push("network");
     }
     let namespaces: Vec<Value> = namespaces.into_iter().map(|kind| json!({ "type": kind })).collect();
-    let mapping = |outside: u32| json!([{ "containerID": 0, "hostID": outside, "size": 1 }]);
+    let mapping = |id: fn((u32, u32)) -> u32| {
+        let outside = sandbox.ids.map(id);
+        outside.map(|outside| json!([{ "containerID": 0, "hostID": outside, "size": 1 }]))
+    };
     let mut mounts = kernel_filesystems(sandbox.host_network);
     mounts.extend(in_order(&sandbox.places).iter().map(mount));
     json!({
@@ -70,8 +77,8 @@ pub(super) fn config(sandbox: &Sandbox) -> Value {
         "mounts": mounts,
         "linux": {
             "namespaces": namespaces,
-            "uidMappings": mapping(sandbox.ids.0),
-            "gidMappings": mapping(sandbox.ids.1),
+            "uidMappings": mapping(|ids| ids.0),
+            "gidMappings": mapping(|ids| ids.1),
             // What the host mounts later must not appear inside, where it would be writable.
             "rootfsPropagation": "rprivate",
         },

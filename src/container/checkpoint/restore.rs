@@ -72,7 +72,7 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     stage::leave_host()?;
     let images = ImageDirs::open(&choices.common.image_path, choices.common.work_path.as_deref(), false)?;
     let image = Image::load(&images.images)?;
-    let Decided { plan, systemd, required } = decide_alike(&image, wish, &host)?;
+    let Decided { plan, systemd, required, .. } = decide_alike(&image, wish, &host)?;
     check_console(&plan, &wish.console)?;
     check_streams(&image)?;
     let dir = StateDir::create(&wish.root, &wish.id)?;

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{FileType, Mode, Uid, fchown, fstat, makedev};
+use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fcntl_getfl, fstat, makedev};
 use rustix::io::Errno;
 use rustix::process::Gid;
 use rustix::thread::{set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -48,7 +48,7 @@ pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
 fn own_stdio(uid: u32) -> Result<(), crate::sys::CallError> {
     for fd in stdio() {
         let Ok(stat) = fstat(fd) else { continue };
-        if stat.st_uid == uid || is_null(&stat) {
+        if stat.st_uid == uid || is_null(&stat) || is_only_read(fd, &stat) {
             continue;
         }
         match fchown(fd, Some(Uid::from_raw(uid)), None) {
@@ -62,6 +62,12 @@ fn own_stdio(uid: u32) -> Result<(), crate::sys::CallError> {
 
 fn raw(fd: BorrowedFd<'_>) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(&fd)
+}
+
+/// Whose file it is decides who may write to it, which a container that is only given it to read may not.
+fn is_only_read(fd: BorrowedFd<'_>, stat: &rustix::fs::Stat) -> bool {
+    let writable = |flags: OFlags| flags.intersects(OFlags::WRONLY | OFlags::RDWR);
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && !fcntl_getfl(fd).is_ok_and(writable)
 }
 
 /// The null device may be the host's own.

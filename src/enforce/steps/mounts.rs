@@ -106,6 +106,10 @@ pub fn bind_source(mount: &Mount) -> Result<OwnedFd> {
         .map_err(|error| error.at(format!("{}.source", mount.at)))
 }
 
+/// Which filesystems can be idmapped.
+pub const CAN_BE_IDMAPPED: &str = "the filesystem has to support it: ext4, vfat and xfs do since Linux 5.12, btrfs \
+    since 5.15, the layers of an overlay since 5.19, tmpfs since 6.3; proc, sysfs and an overlay itself do not";
+
 /// Before the mount is attached anywhere: the kernel maps the ids of no mount that is in use.
 ///
 /// # Errors
@@ -119,10 +123,7 @@ pub fn map_ids(tree: &OwnedFd, namespace: &OwnedFd, mount: &Mount) -> Result<()>
             if denied(&error) {
                 return error.fix("only root of the host may map the ids of a filesystem of the host's");
             }
-            error.fix(
-                "the filesystem has to support it: ext4, vfat and xfs do since Linux 5.12, btrfs since 5.15, the \
-                 layers of an overlay since 5.19, tmpfs since 6.3; proc, sysfs and an overlay itself do not",
-            )
+            error.fix(CAN_BE_IDMAPPED)
         })
 }
 

@@ -7,7 +7,7 @@ use crate::plan::Workload;
 /// Sets each limit.
 pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
     for limit in &workload.rlimits {
-        crate::sys::process::set_rlimit(limit.resource, limit.soft, limit.hard)
+        crate::sys::process::set_rlimit(0, limit.resource, limit.soft, limit.hard)
             .context(|| format!("cannot set {} to {}:{}", limit.name, limit.soft, limit.hard))
             .map_err(|error| {
                 let error = error.at("process.rlimits");

@@ -62,7 +62,10 @@ pub fn attach_clone(rootfs: &Rootfs, received: Option<OwnedFd>) -> Result<Root> 
     let attributes =
         Attributes { propagation: propagation.flag(), set: rootfs.set_recursive, ..Attributes::default() };
     set_attributes(&tree, attributes, true).context(what)?;
-    let target = root::host(path, false).context(what)?;
+    // Root of a container with ids of its own may pass through no directory that the host's root keeps to itself; where
+    // the mount is does not matter, as everything around it is let go of.
+    let on = if rootfs.idmap && rootfs.pivot { Path::new("/") } else { path };
+    let target = root::host(on, false).context(what)?;
     attach_tree(&tree, &target).context(what)?;
     Ok(Root::new(tree))
 }

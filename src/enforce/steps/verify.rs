@@ -23,7 +23,8 @@ pub fn read_back(workload: &Workload, init: &mut Init) -> Result<()> {
     landlock::read_back(workload, init)
 }
 
-pub(super) fn differs(what: &str, planned: impl std::fmt::Debug, found: impl std::fmt::Debug) -> Error {
+/// What is not as planned.
+pub fn differs(what: &str, planned: impl std::fmt::Debug, found: impl std::fmt::Debug) -> Error {
     let why = format!("planned {planned:?}, but the kernel says {found:?}");
     Error::new(Kind::Failed, format!("{what} not in force"), why)
 }

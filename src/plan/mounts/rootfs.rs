@@ -21,6 +21,9 @@ pub struct Rootfs {
     /// How it is parted where what is written is not executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_xor_execute: Option<WriteXorExecute>,
+    /// Its owners are those of the container's user namespace, on the host who they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idmap: bool,
     /// Propagation of the container's root mount.
     pub propagation: Propagation,
     /// Whether the propagation reaches the mounts below the root.
@@ -43,6 +46,7 @@ impl Default for Rootfs {
             readonly: false,
             set_recursive: 0,
             write_xor_execute: None,
+            idmap: false,
             propagation: Propagation::Slave,
             recursive: true,
             pivot: true,
@@ -76,6 +80,7 @@ pub(in crate::plan) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
         readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
         set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
         write_xor_execute: None,
+        idmap: false,
         propagation,
         recursive,
         pivot: !input.options.no_pivot,

@@ -164,5 +164,6 @@ pub(super) fn idmap(
         return Err(invalid("an idmapped mount without mappings", why)
             .fix("set uidMappings and gidMappings of the mount"));
     }
-    Ok(Some(Idmap { recursive: options.idmap.unwrap_or(false), uid_mappings, gid_mappings }))
+    let recursive = options.idmap.unwrap_or(false);
+    Ok(Some(Idmap { recursive, or_unmapped: false, uid_mappings, gid_mappings }))
 }

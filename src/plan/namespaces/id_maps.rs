@@ -17,10 +17,10 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mu
     let convert = |list: Option<&Vec<LinuxIdMapping>>| -> Vec<IdMapping> {
         list.into_iter().flatten().map(IdMapping::from).collect()
     };
-    if !namespaces.is_new(NamespaceKind::User) {
+    if !namespaces.is_new(NamespaceKind::User) || namespaces.private_ids.is_some() {
         for (name, list) in [("uidMappings", uids), ("gidMappings", gids)] {
             if list.is_some_and(|list| !list.is_empty()) {
-                unused_mappings(&format!("linux.{name}"), namespaces.has_user(), notes);
+                unused_mappings(&format!("linux.{name}"), namespaces.is_joined(NamespaceKind::User), notes);
             }
         }
         return;

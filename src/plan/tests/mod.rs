@@ -5,6 +5,7 @@ mod fields;
 mod golden;
 mod loading;
 mod mounts;
+mod private_ids;
 mod refusals;
 mod write_xor_execute;
 
@@ -64,6 +65,7 @@ pub(crate) fn root(cgroup: Layout, landlock_abi: u32) -> Host {
         selinux: false,
         memfd_noexec: Some(0),
         mdwe: true,
+        unmappable: None,
         seccomp_wait_killable: true,
     }
 }

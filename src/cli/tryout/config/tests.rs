@@ -18,7 +18,7 @@ fn sandbox() -> Sandbox {
         cwd: "/".to_owned(),
         terminal: false,
         host_network: false,
-        ids: (1000, 1001),
+        ids: Some((1000, 1001)),
         places: vec![
             place("/home", View::Hidden),
             place("/home/a/src", View::Writable),
