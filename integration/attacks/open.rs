@@ -40,18 +40,10 @@ pub const AT_BASELINE: &[Open] = &[
 ];
 
 /// What is open at `strict`.
-pub const AT_STRICT: &[Open] = &[MULTICAST_JOIN, SHMGET, HOST_PATHS];
+pub const AT_STRICT: &[Open] = &[SHMGET, HOST_PATHS];
 
 /// What `strict` is yet to shut; a line leaves when its work is in.
 pub const UNTIL_STRICT_IS_WHOLE: &[Open] = &[
-    // W^X of memory: MDWE and the profile of its own.
-    WRITE_EXEC_MEMORY,
-    EXEC_AFTER_WRITE,
-    NO_MDWE,
-    // W^X of files.
-    EXEC_MEMFD,
-    EXEC_WRITTEN,
-    MAP_WRITTEN,
     // Private user ids.
     HOST_ROOT,
 ];
