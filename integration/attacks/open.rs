@@ -41,11 +41,3 @@ pub const AT_BASELINE: &[Open] = &[
 
 /// What is open at `strict`.
 pub const AT_STRICT: &[Open] = &[SHMGET, HOST_PATHS];
-
-/// What `strict` is yet to shut; a line leaves when its work is in.
-pub const UNTIL_STRICT_IS_WHOLE: &[Open] = &[
-    // W^X of files and memory.
-    NO_MDWE,
-    EXEC_WRITTEN,
-    MAP_WRITTEN,
-];

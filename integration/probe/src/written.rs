@@ -11,6 +11,9 @@ use crate::errno::{Errno, Outcome};
 use crate::json::Json;
 use crate::sys::{c_string, call, call_for_fd, execute_at, in_child, open_at};
 
+/// A name, and what is tried.
+type Way<'a> = (&'a str, &'a dyn Fn() -> Result<(), Errno>);
+
 /// In each directory from `/` on that can be written: a copy of this program, executed, mapped, and moved to where
 /// programs are; each executable file that can be written. Which of it worked where, and in how many directories it
 /// was tried.
@@ -51,7 +54,7 @@ pub fn everywhere() -> Json {
 /// The names of the ways that worked.
 fn ways_to_execute(file: &str) -> Vec<String> {
     let below = format!("{file}-directory");
-    let ways: [(&str, &dyn Fn() -> Result<(), Errno>); 5] = [
+    let ways: [Way<'_>; 5] = [
         ("path", &|| execute(file)),
         ("execveat", &|| execute_descriptor(&open_at(libc::AT_FDCWD, file, libc::O_PATH)?)),
         ("link in /proc", &|| {
@@ -128,7 +131,7 @@ pub fn in_memory() -> Json {
     const NOEXEC_SEAL: i32 = 0x8;
     const EXEC: i32 = 0x10;
     let execute_in_proc = |memory: OwnedFd| execute(&format!("/proc/self/fd/{}", memory.as_raw_fd()));
-    let ways: [(&str, &dyn Fn() -> Result<(), Errno>); 6] = [
+    let ways: [Way<'_>; 6] = [
         ("memfd", &|| execute_in_proc(memfd(PLAIN)?)),
         ("memfd by execveat", &|| execute_descriptor(&memfd(PLAIN)?)),
         ("memfd with MFD_EXEC", &|| execute_in_proc(memfd(EXEC)?)),
