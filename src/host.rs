@@ -75,7 +75,7 @@ impl Host {
         let may_mount = probe_mount(set_attributes(CWD, Attributes::default(), false))?;
         let what = || "cannot find out what this host can do".to_owned();
         let euid = rustix::process::geteuid().as_raw();
-        let capabilities = sys::process::permitted_capabilities().context(what)?;
+        let capabilities = sys::capabilities::permitted_capabilities().context(what)?;
         let caller = caller(euid, capabilities);
         let id_mappers = match caller {
             Caller::User => ["newuidmap", "newgidmap"].map(find_program),

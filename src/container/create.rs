@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::delete::resctrl_gone;
-use super::place::{self, Place};
+use super::place::{self, Place, Prepared};
 use super::private_ids::{self, Given};
 use super::process::identify;
 use super::record::Record;
@@ -255,18 +255,10 @@ fn build(
 ) -> Result<(Child, Receipt)> {
     dir.save_first(record)?;
     dir.store("plan.json", &plan)?;
-    made.cgroup = true;
-    let cgroup = place::make(&mut plan, host, systemd)
-        .inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    let cgroup = make_groups(&mut plan, host, systemd, made)?;
     if cgroup.is_none() {
-        made.cgroup = false;
         record.cgroup.clear();
         dir.replace("plan.json", &plan)?;
-    }
-    if let Some(group) = &plan.intel_rdt {
-        made.resctrl = true;
-        let result = Resctrl::find().and_then(|resctrl| resctrl.make(group));
-        result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
     }
     let trees = given.map_or_else(|| host_objects::trees(&plan, host), |given| Ok(given.trees))?;
     let unmapped = trees.unmapped.clone();
@@ -309,13 +301,38 @@ fn build(
     if start == Start::Socket {
         dir.store("receipt.json", &receipt)?;
     }
+    tell_who(wish, &child)?;
+    Ok((child, receipt))
+}
+
+/// The cgroup and the resctrl group; each is noted before it is made.
+fn make_groups(
+    plan: &mut Plan,
+    host: &Host,
+    systemd: Option<Systemd>,
+    made: &mut Made,
+) -> Result<Option<Prepared>> {
+    made.cgroup = true;
+    let cgroup =
+        place::make(plan, host, systemd).inspect_err(|error| made.cgroup = error.kind != Kind::Exists)?;
+    made.cgroup = cgroup.is_some();
+    if let Some(group) = &plan.intel_rdt {
+        made.resctrl = true;
+        let result = Resctrl::find().and_then(|resctrl| resctrl.make(group));
+        result.inspect_err(|error| made.resctrl = error.kind != Kind::Exists)?;
+    }
+    Ok(cgroup)
+}
+
+/// Tells the caller which process it is.
+fn tell_who(wish: &Wish, child: &Child) -> Result<()> {
     if let Some(path) = &wish.pidfd_socket {
         pidfd_socket::send(path, child.pidfd(), pidfd_socket::FIRST)?;
     }
     if let Some(path) = &wish.pid_file {
         super::pidfile::write(path, child.pid())?;
     }
-    Ok((child, receipt))
+    Ok(())
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

@@ -111,10 +111,8 @@ fn start_child(request: &Request<'_>) -> Result<Child> {
         path => path,
     };
     let offsets = time_offsets(request.namespaces);
-    let memfd_noexec = match request.namespaces.memfd_noexec {
-        Some(MemfdNoexec::Set) => Some(open_memfd_noexec()?),
-        _ => None,
-    };
+    let set = request.namespaces.memfd_noexec == Some(MemfdNoexec::Set);
+    let memfd_noexec = set.then(open_memfd_noexec).transpose()?;
     let twice = needs_two(request);
     let join: Vec<BorrowedFd<'_>> = request.join.iter().map(|(_, fd)| fd.as_fd()).collect();
     let new_user = request.namespaces.is_new(NamespaceKind::User);

@@ -20,6 +20,7 @@ pub mod memory_policy;
 pub mod mounts;
 pub mod namespaces;
 pub mod net_devices;
+mod paths;
 mod personality;
 pub mod process;
 pub mod scheduling;
@@ -261,8 +262,16 @@ pub fn draft(input: &Input<'_>) -> Draft {
         mounts,
         mount_label: mounts::label(input),
         devices,
-        masked_paths: paths("linux.maskedPaths", linux.map(|linux| linux.masked_paths()), &mut notes),
-        readonly_paths: paths("linux.readonlyPaths", linux.map(|linux| linux.readonly_paths()), &mut notes),
+        masked_paths: paths::resolve(
+            "linux.maskedPaths",
+            linux.map(|linux| linux.masked_paths()),
+            &mut notes,
+        ),
+        readonly_paths: paths::resolve(
+            "linux.readonlyPaths",
+            linux.map(|linux| linux.readonly_paths()),
+            &mut notes,
+        ),
         sysctl,
         net_devices,
         intel_rdt,
@@ -277,68 +286,13 @@ pub fn draft(input: &Input<'_>) -> Draft {
         absent: Vec::new(),
     };
     if input.level >= Level::Baseline {
-        tighten_paths(&mut plan, &mut notes);
+        paths::tighten(&mut plan, &mut notes);
     }
     without_mounts::resolve(input, &mut plan, &mut notes);
     check(&plan, &mut notes);
     plan.changes = notes.changes;
     plan.absent = notes.absent;
     Draft { plan, refusals: notes.refusals }
-}
-
-/// Absolute, as the specification wants them; others are written, and meant from the root.
-fn paths(at: &str, list: Option<&Option<Vec<String>>>, notes: &mut Notes) -> Vec<String> {
-    let mut paths = list.and_then(Clone::clone).unwrap_or_default();
-    for path in paths.iter_mut().filter(|path| !path.is_empty() && !path.starts_with('/')) {
-        path.insert(0, '/');
-        notes.change(at, format!("taken as {path}, from the root"));
-    }
-    // A second mount on the first would hide nothing more.
-    let mut seen = std::collections::BTreeSet::new();
-    paths.retain(|path| seen.insert(path.clone()));
-    paths
-}
-
-/// Paths of `/proc` and `/sys` that tell about or reach the host: what container engines hide, at least, and what tells
-/// of the kernel's build, memory and start. Programs that look for these find an empty file, and go without.
-const MASKED: [&str; 19] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/cmdline",
-    "/proc/config.gz",
-    "/proc/interrupts",
-    "/proc/kallsyms",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/kpagecount",
-    "/proc/kpageflags",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/slabinfo",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/kernel/notes",
-];
-
-/// Paths of `/proc` that change the host.
-const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
-fn tighten_paths(plan: &mut Plan, notes: &mut Notes) {
-    let lists = [
-        ("linux.maskedPaths", &mut plan.masked_paths, MASKED.as_slice()),
-        ("linux.readonlyPaths", &mut plan.readonly_paths, READONLY.as_slice()),
-    ];
-    for (at, list, least) in lists {
-        let missing: Vec<&str> =
-            least.iter().copied().filter(|path| !list.iter().any(|own| own == path)).collect();
-        if !missing.is_empty() {
-            notes.change(at, format!("{} added", missing.join(", ")));
-            list.extend(missing.into_iter().map(str::to_owned));
-        }
-    }
 }
 
 /// Processes a container may have unless it says otherwise; the limit that podman has proven in the field.

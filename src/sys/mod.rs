@@ -6,6 +6,7 @@
 pub mod alloc;
 pub mod bpf;
 pub mod branch;
+pub mod capabilities;
 pub mod clone;
 pub mod error;
 pub mod gate;

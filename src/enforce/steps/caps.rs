@@ -4,13 +4,13 @@ use crate::enforce::init::Init;
 use crate::error::{Context, Result};
 use crate::plan::Workload;
 use crate::plan::caps::CapabilityMasks;
-use crate::sys::{Syscall, process};
+use crate::sys::{Syscall, capabilities};
 
 const SYS_ADMIN: u64 = 1 << 21;
 
 /// Drops everything from the bounding set that the plan does not keep, by number, known or not.
 pub fn limit_bounding_set(workload: &Workload, _: &mut Init) -> Result<()> {
-    process::limit_bounding_set(workload.capabilities.bounding)
+    capabilities::limit_bounding_set(workload.capabilities.bounding)
         .context(|| "cannot limit the bounding set".to_owned())
 }
 
@@ -28,8 +28,8 @@ pub fn set_no_new_privs(workload: &Workload, _: &mut Init) -> Result<()> {
 pub fn set(workload: &Workload, _: &mut Init) -> Result<()> {
     let what = || "cannot set capabilities".to_owned();
     let masks = until_filtered(workload);
-    process::set_capabilities(&masks).context(what).map_err(explain)?;
-    process::raise_ambient(masks.ambient).context(what)
+    capabilities::set_capabilities(&masks).context(what).map_err(explain)?;
+    capabilities::raise_ambient(masks.ambient).context(what)
 }
 
 /// The sets until the filter is loaded: without no_new_privs that needs `CAP_SYS_ADMIN`, as Landlock does.

@@ -7,7 +7,7 @@ use crate::enforce::receipt::State;
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Workload;
 use crate::plan::caps::names;
-use crate::sys::{Syscall, process};
+use crate::sys::{Syscall, capabilities as sets, process};
 
 /// Asks the kernel, never `/proc`, which the image may own. A difference is an error: nothing may run that is
 /// less confined than planned.
@@ -65,7 +65,7 @@ fn groups(workload: &Workload, init: &mut Init) -> Result<()> {
 }
 
 fn capabilities(workload: &Workload, init: &mut Init) -> Result<()> {
-    let found = process::capabilities().context(|| "cannot read capabilities back".to_owned())?;
+    let found = sets::capabilities().context(|| "cannot read capabilities back".to_owned())?;
     let planned = until_filtered(workload);
     // What the caller never had, nobody could keep in the bounding set.
     if (
