@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::report::{Report, write};
+use super::report::{Explanation, Report, write};
 use super::{
     APT, GCC, GIT, GO, GO_SERVER, JAVA, MUSL, MUSL_PROGRAM, NGINX, NODE, NODE_SERVER, PATIENCE, POSTGRESQL,
     PYTHON, PYTHON_SERVER, REDIS, RUST, SHELL, Workload,
@@ -89,8 +89,8 @@ fn failed(trace: &Path) -> Vec<String> {
         let (call, result) = line.rsplit_once(" = -1 ")?;
         let error = REFUSALS.iter().find(|error| result.split(' ').next() == Some(error))?;
         let (name, arguments) = call.trim_end().split_once('(')?;
-        // So readlink(2) says that a file is no link.
-        let refused = !(name.starts_with("readlink") && *error == "EINVAL");
+        // So readlink(2) says that a file is no link, and rt_sigreturn(2) "returns" what an interrupted call had.
+        let refused = !(["readlink", "readlinkat", "rt_sigreturn"].contains(&name) && *error == "EINVAL");
         refused.then_some(format!("{name}({}) {error}", telling(arguments.strip_suffix(')')?)))
     };
     text.lines().filter_map(call).collect()
@@ -140,8 +140,8 @@ fn chosen() -> Vec<&'static Workload> {
     ALL.into_iter().filter(wanted).collect()
 }
 
-/// What the program does instead.
-fn explanation(call: &str) -> Option<&'static str> {
-    let lines = EXPLAINED.lines().filter_map(|line| line.split_once('\t'));
-    lines.filter(|(beginning, _)| call.starts_with(beginning)).map(|(_, then)| then).next()
+/// What the program does instead, and of which calls that is said.
+fn explanation(call: &str) -> Option<Explanation> {
+    let mut lines = EXPLAINED.lines().filter_map(|line| line.split_once('\t'));
+    lines.find(|(beginning, _)| call.starts_with(beginning))
 }

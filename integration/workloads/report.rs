@@ -41,21 +41,30 @@ impl Report {
         }
     }
 
-    /// Both tables, with what the programs did then.
-    pub fn tables(&self, explanation: impl Fn(&str) -> Option<&'static str>) -> [(&'static str, String); 2] {
+    /// Both tables, with what the programs did then. Calls that have one explanation are one line.
+    pub fn tables(&self, explanation: impl Fn(&str) -> Option<Explanation>) -> [(&'static str, String); 2] {
         let head = "\n| workload | version | `oci` | `baseline` | `strict` | what it does |\n| --- | --- | --- | --- | --- | --- |\n";
         let results = format!("{head}{}\n", self.results);
-        let mut denials = "\n| refused | to | what the program did then |\n| --- | --- | --- |\n".to_owned();
+        let mut lines: BTreeMap<(String, &str), BTreeSet<&str>> = BTreeMap::new();
         for (call, whom) in &self.refused {
-            let whom: Vec<&str> = whom.iter().map(String::as_str).collect();
-            let then = explanation(call).unwrap_or("nobody knows");
-            let call = call.replace('|', "\\|");
-            denials.push_str(&format!("| `{call}` | {} | {then} |\n", whom.join(", ")));
+            let (beginning, then) = explanation(call).unwrap_or((call.as_str(), "nobody knows"));
+            let errno = call.rsplit_once(' ').map_or("", |(_, errno)| errno);
+            let name = beginning.trim_end_matches(&['(', ' '][..]).trim_end_matches(errno).trim_end();
+            let line = lines.entry((format!("{name}` {errno}"), then)).or_default();
+            line.extend(whom.iter().map(String::as_str));
+        }
+        let mut denials = "\n| refused | to | what the program did then |\n| --- | --- | --- |\n".to_owned();
+        for ((call, then), whom) in &lines {
+            let whom: Vec<&str> = whom.iter().copied().collect();
+            denials.push_str(&format!("| `{} | {} | {then} |\n", call.replace('|', "\\|"), whom.join(", ")));
         }
         denials.push('\n');
         [("results", results), ("denials", denials)]
     }
 }
+
+/// How a call begins, and what programs do when it is refused.
+pub type Explanation = (&'static str, &'static str);
 
 /// Writes the tables where WORKLOADS.md has the marks of their names.
 pub fn write(tables: &[(&str, String)]) {

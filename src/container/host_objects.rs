@@ -84,7 +84,8 @@ impl Trees {
             }
             Err(error) if impossible(&error) => {
                 let what = format!("cannot map the ids of the mount on {place}");
-                Err(Error::new(Kind::Unsupported, what, error.to_string()).fix(CAN_BE_IDMAPPED))
+                let why = format!("its filesystem cannot be idmapped here: {error}");
+                Err(Error::new(Kind::Unsupported, what, why).fix(CAN_BE_IDMAPPED))
             }
             mapped => mapped.context(|| format!("cannot map the ids of the mount on {place}")),
         }
