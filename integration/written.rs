@@ -102,18 +102,7 @@ fn what_the_host_has_mounted_in_the_root_filesystem_is_no_exception() {
         "for dir in usr/lib data/x; do mount -t tmpfs none {}/$dir; done; exec \"$@\"",
         bundle.rootfs().display()
     );
-    let with_mounts = |level| {
-        Runtime::at_level(level).wrapped(&[
-            "unshare",
-            "-m",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ])
-    };
+    let with_mounts = |level| Runtime::at_level(level).in_own_mounts(&script);
     let seen = with_mounts("baseline").ask(&bundle);
     for place in ["/usr/lib/.written: path", "/data/x/.written: path"] {
         assert!(executed(&seen).contains(&place), "the attack does not work at all: {seen}");
@@ -263,6 +252,10 @@ fn annotations_make_exceptions_that_keep_the_promise() {
     let readonly = asking(&["status"]).edit(|config| config["root"]["readonly"] = json!(true));
     let output = strict.run(&readonly);
     assert!(output.code != 0 && output.stderr.contains("annotations[\"dev.sandrun.writable\"]"), "{output}");
+    let in_a_file = image(&["status"])
+        .edit(|config| config["annotations"] = json!({ "dev.sandrun.writable": "/usr/bin/probe/below" }));
+    let output = strict.run(&in_a_file);
+    assert!(output.code != 0 && output.stderr.contains("/usr/bin/probe/below"), "{output}");
 }
 
 /// Where a program is, its process says.

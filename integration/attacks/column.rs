@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::confinement::{Call, Confinement};
@@ -86,7 +85,7 @@ impl Column {
         runtime.create(&waiting).ok();
         runtime.call(&["start", &waiting.id]).ok();
         let pid = runtime.call(&["state", &waiting.id]).ok().json()["pid"].as_i64().expect("a process id");
-        let confinement = Confinement::of(Pid::from_raw(pid.try_into().expect("a process id")));
+        let confinement = Confinement::of(pid.try_into().expect("a process id"));
         Some(Column { answers: output.json(), confinement })
     }
 

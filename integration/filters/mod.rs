@@ -2,8 +2,8 @@
 //! which gates they shut, and whether they mean what their JSON says. Beside runc's, with an engine's profile and without.
 
 mod gates;
-mod program;
-mod readback;
+pub mod program;
+pub mod readback;
 mod reference;
 mod search;
 mod table;

@@ -15,16 +15,7 @@ fn with_overlay(level: &str, scratch: &Scratch) -> Runtime {
          mkdir lower upper work && cp -a ../rootfs/. lower/ && \
          mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none {dir}/merged && exec \"$@\""
     );
-    Runtime::at_level(level).wrapped(&[
-        "unshare",
-        "-m",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        &script,
-        "sh",
-    ])
+    Runtime::at_level(level).in_own_mounts(&script)
 }
 
 /// A bundle whose root filesystem is at the scratch directory's `merged`.

@@ -105,6 +105,11 @@ impl Runtime {
         self
     }
 
+    /// Runs everything in a mount namespace of its own, private, after a shell script that ends in `exec "$@"`.
+    pub fn in_own_mounts(self, script: &str) -> Self {
+        self.wrapped(&["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"])
+    }
+
     /// Runs every command through a wrapper, given as its words.
     pub fn wrapped(mut self, words: &[&str]) -> Runtime {
         self.wrapper = words.iter().map(ToString::to_string).collect();
@@ -115,7 +120,7 @@ impl Runtime {
     /// it. It has the controllers that no hierarchy of v1 has.
     pub fn on_pure_v2(self) -> Runtime {
         let view = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
-        self.wrapped(&["unshare", "-m", "--propagation", "private", "sh", "-c", view, "sh"])
+        self.in_own_mounts(view)
     }
 
     /// Runs every command as an ordinary user, who owns the state directory.

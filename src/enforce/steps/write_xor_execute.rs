@@ -47,9 +47,7 @@ fn seal_below(root: &Root, flags: StatVfsMountFlags) -> Result<(), CallError> {
 
 fn bind_all(root: &Root, parts: &WriteXorExecute, flags: StatVfsMountFlags) -> Result<()> {
     for path in &parts.writable {
-        if root.open(path, OFlags::PATH).is_err() {
-            root.make_dir(path)?;
-        }
+        make_place(root, path)?;
     }
     for directory in root.top_level(&parts.not_data())?.iter().filter(|entry| is_dir(&entry.fd)) {
         bind(&directory.fd, NOEXEC, 0, true).context(|| cannot_bind(&directory.path))?;
@@ -64,11 +62,24 @@ fn bind_all(root: &Root, parts: &WriteXorExecute, flags: StatVfsMountFlags) -> R
     for (path, set, clear) in nested {
         match root.open(path, OFlags::PATH) {
             Ok(target) => bind(&target, set, clear, false).context(|| cannot_bind(path))?,
-            Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+            // What is executable need not be there; what is writable was asked for.
+            Err(error) if set == RDONLY && is_absent(error.errno) => {}
             Err(error) => return Err(error).context(|| cannot_bind(path)),
         }
     }
     Ok(())
+}
+
+/// A file that is there stays one; what is missing becomes a directory.
+fn make_place(root: &Root, path: &str) -> Result<()> {
+    match root.open(path, OFlags::PATH) {
+        Err(error) if error.errno == Errno::NOENT => root.make_dir(path).map(drop),
+        opened => opened.map(drop).context(|| cannot_bind(path)),
+    }
+}
+
+fn is_absent(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 fn cannot_bind(path: &str) -> String {
