@@ -107,7 +107,7 @@ fn many_keys_of_every_map_give_the_same_bytes() {
     config["linux"]["timeOffsets"] = json!({ "monotonic": { "secs": 1 }, "boottime": { "secs": 2 } });
     for name in names {
         config["annotations"][name] = json!("x");
-        config["annotations"][format!("dev.sandrun.{name}")] = json!("x");
+        config["annotations"][format!("com.example.{name}")] = json!("x");
         config["linux"]["sysctl"][format!("net.{name}")] = json!("1");
         config["linux"]["resources"]["rdma"][name] = json!({ "hcaHandles": 1 });
         config["linux"]["resources"]["unified"][format!("memory.{name}")] = json!("1");
