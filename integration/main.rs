@@ -44,6 +44,7 @@ mod propagation;
 mod receipt;
 mod rootfs;
 mod rootless;
+mod runtimeclass;
 mod seccomp;
 mod spec;
 mod systemd;

@@ -15,7 +15,7 @@ pub const NO_NEW_PRIVILEGES: &str = "dev.sandrun.no-new-privileges";
 pub const EXEC_PROBES: &str = "dev.sandrun.exec-probes";
 
 /// Every annotation that is read.
-const KNOWN: [&str; 9] = [
+pub const KNOWN: [&str; 9] = [
     Level::ANNOTATION,
     NO_NEW_PRIVILEGES,
     EXEC_PROBES,
