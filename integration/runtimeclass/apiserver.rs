@@ -290,4 +290,6 @@ fn a_real_api_server_says_the_same() {
         let said = server.admits(request, &format!("accepted-{number}"));
         assert!(said.is_ok(), "{what}: {said:?}");
     }
+    let samples = manifests().join("samples");
+    server.kubectl("admin", &["apply", "--kustomize", samples.to_str().unwrap()], None).unwrap();
 }

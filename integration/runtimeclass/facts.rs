@@ -54,6 +54,36 @@ fn each_class_is_its_handler_and_costs_the_same() {
     assert!(readme.contains(&quoted), "runtimeclass/README.md does not say {quoted}");
 }
 
+/// The DaemonSet's command line is one that the installer has, and the classes are the handlers that it writes.
+#[test]
+fn the_installer_is_called_as_it_can_be() {
+    let cluster = cluster!();
+    for (folder, verb) in [(".", "install"), ("uninstall", "uninstall")] {
+        let daemonset = of_kind(cluster.build(folder), "DaemonSet").remove(0);
+        let arguments = &daemonset["spec"]["template"]["spec"]["containers"][0]["args"];
+        let arguments: Vec<&str> =
+            arguments.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        assert_eq!(arguments[0], verb);
+        let help = Runtime::sandrun().call(&[verb, "--help"]);
+        skip_unless!(help.code == 0, "this sandrun has no {verb}");
+        for flag in arguments.iter().filter(|word| word.starts_with("--")) {
+            assert!(
+                help.stdout.contains(&format!("{flag} ")) || help.stdout.contains(&format!("{flag}\n")),
+                "{verb} {flag}"
+            );
+        }
+    }
+    let help = Runtime::sandrun().call(&["install", "--help"]).stdout;
+    let handlers: Vec<String> =
+        classes(&cluster).iter().map(|class| class["handler"].as_str().unwrap().to_owned()).collect();
+    let words: BTreeSet<&str> = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+    for word in &handlers {
+        assert!(words.contains(word.as_str()), "no handler {word}: {help}");
+    }
+    let named = words.iter().filter(|word| word.starts_with("sandrun-")).count();
+    assert_eq!(named + 1, handlers.len(), "a handler without a class: {help}");
+}
+
 /// Asked of sandrun itself: which annotation with which value is refused as one that loosens, at which level.
 #[test]
 fn the_policy_names_the_annotations_that_loosen_and_no_other() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 
 /// Services of clouds that hand out what the node may do, and places of the cluster and of the node itself.
-const SHUT: [&str; 14] = [
+const SHUT: [&str; 13] = [
     "169.254.169.254",
     "169.254.170.2",
     "100.100.100.200",
@@ -15,7 +15,6 @@ const SHUT: [&str; 14] = [
     "fd00:ec2::254",
     "fd20:ce::254",
     "fe80::a9fe:a9fe",
-    "::ffff:169.254.169.254",
     "64:ff9b::a9fe:a9fe",
     "10.96.0.1",
     "172.17.0.1",
