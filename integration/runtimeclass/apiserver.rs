@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::admission::{Case, accepted};
-use super::cluster::{Cluster, manifests};
+use super::cluster::manifests;
 use crate::support::Scratch;
 
 /// Longer than a start takes on a busy machine.
