@@ -17,6 +17,7 @@ mod caps;
 mod cgroup;
 mod checkpoint;
 mod containerd;
+mod contract;
 mod crash;
 mod debian;
 mod engines;

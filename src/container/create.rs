@@ -45,6 +45,8 @@ pub struct Wish {
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
     pub level: Option<Level>,
+    /// The default level; absent for that of the policy. The annotation may ask for more.
+    pub default_level: Option<Level>,
     /// The policy that bounds it all.
     pub policy: policy::Origin,
     /// Have systemd make the cgroup.
@@ -175,7 +177,7 @@ pub fn consider(
     };
     let asked_capabilities = plan::caps::asked_by(&config.spec);
     let clamped = policy.as_ref().map(|policy| clamp(policy, config.to_mut())).unwrap_or_default();
-    let (asked, refusal) = level(wish.level, config.spec.annotations().as_ref(), policy.as_ref())?;
+    let (asked, refusal) = level(wish, config.spec.annotations().as_ref(), policy.as_ref())?;
     let mut draft = plan::draft(&plan::Input {
         id: &wish.id,
         config: &config.spec,
@@ -205,18 +207,19 @@ pub fn consider(
 /// The command line decides; a container itself may only ask for more than the default, unless the policy lets it.
 /// With it comes why a container may not have what it asks for.
 fn level(
-    asked: Option<Level>,
+    wish: &Wish,
     annotations: Option<&HashMap<String, String>>,
     policy: Option<&Loaded>,
 ) -> Result<(Level, Option<Error>)> {
-    let default = policy.map_or(Level::default(), Loaded::default_level);
+    let of_policy = || policy.map_or(Level::default(), Loaded::default_level);
+    let default = wish.default_level.unwrap_or_else(of_policy);
     let annotation = annotations.and_then(|all| all.get(Level::ANNOTATION));
     let annotated = annotation.map(|text| text.parse::<Level>()).transpose().map_err(|why| {
         Error::new(Kind::Invalid, "cannot choose a level", why)
             .at(plan::annotations::field(Level::ANNOTATION))
     })?;
     let loosening = policy.map(Loaded::loosening).unwrap_or_default();
-    match (asked, annotated) {
+    match (wish.level, annotated) {
         (Some(level), _) => Ok((level, None)),
         (None, Some(level)) if level < default => {
             let refusal = loosening.allow(Level::ANNOTATION, &level.to_string()).err();
