@@ -29,6 +29,7 @@ mod place;
 mod private_ids;
 pub mod process;
 pub mod record;
+pub mod rootfs;
 pub mod start;
 mod start_socket;
 pub mod state;

@@ -185,6 +185,8 @@ pub struct Options {
     pub tcp_connect: Option<String>,
     /// Landlock rules as LandlockConfig JSON: what is in the file of `--landlock`.
     pub landlock: Option<String>,
+    /// What the root filesystem is mounted from, by the runtime; nothing where it is there already.
+    pub rootfs: Vec<mounts::stack::Asked>,
     /// User ids of the container's own, or the host's (`--private-ids`); absent for what annotation and level say.
     pub private_ids: Option<bool>,
 }

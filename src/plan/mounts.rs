@@ -3,6 +3,7 @@
 mod options;
 mod rootfs;
 mod source;
+pub mod stack;
 
 use std::path::{Component, Path};
 

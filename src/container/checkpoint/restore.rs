@@ -21,7 +21,7 @@ use crate::container::delete::delete_locked;
 use crate::container::process::identify;
 use crate::container::record::Record;
 use crate::container::state::StateDir;
-use crate::container::{confirm, hooks, pidfile, place};
+use crate::container::{confirm, hooks, pidfile, place, rootfs};
 use crate::criu::{Criu, Message, Notification, Request, Streams, option};
 use crate::enforce::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
@@ -78,6 +78,7 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
+    record.mounts_rootfs = !plan.rootfs.stack.is_empty();
     record.cgroup.clone_from(&plan.cgroup.path);
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.annotations.clone_from(&plan.annotations);
@@ -111,6 +112,7 @@ fn decide_alike(image: &Image, wish: &mut Wish, host: &Host) -> Result<Decided> 
         return Err(Error::new(Kind::Refused, what, why).fix("leave --level out"));
     }
     wish.options = plan::Options {
+        rootfs: std::mem::take(&mut wish.options.rootfs),
         keep_keyring: !recorded.workload.new_keyring,
         preserve_fds: recorded.workload.preserve_fds,
         no_pivot: !recorded.rootfs.pivot,
@@ -156,6 +158,7 @@ impl Restoring<'_> {
     fn run(&mut self, wish: &mut Wish, host: &Host, systemd: Option<Systemd>) -> Result<OwnedFd> {
         self.dir.save_first(self.record)?;
         self.dir.store("plan.json", &self.plan)?;
+        rootfs::mount(&self.plan.rootfs)?;
         let what = || format!("cannot restore container {}", self.dir.id());
         let made = place::make(&mut self.plan, host, systemd)
             .inspect_err(|error| self.foreign_cgroup = error.kind == Kind::Exists)?;

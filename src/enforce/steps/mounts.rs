@@ -261,7 +261,7 @@ fn set_all(tree: &OwnedFd, mount: &Mount) -> Result<(), crate::sys::CallError> {
 }
 
 /// The access-time field has several values: the kernel wants it cleared as a whole before one is set.
-fn with_atime_cleared(mut attributes: Attributes) -> Attributes {
+pub fn with_atime_cleared(mut attributes: Attributes) -> Attributes {
     const ATIME: u64 = 0x70;
     if (attributes.set | attributes.clear) & ATIME != 0 {
         attributes.clear |= ATIME;
