@@ -106,7 +106,7 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     record.rootfs.clone_from(&plan.rootfs.path);
     record.mounts_rootfs = !plan.rootfs.stack.is_empty();
     record.cgroup.clone_from(&plan.cgroup.path);
-    record.private_ids = decided.given.as_ref().map(|given| given.first);
+    record.private_ids = decided.given.as_ref().and_then(|given| given.first);
     record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.shares_pids = !plan.namespaces.is_new(NamespaceKind::Pid);
@@ -184,6 +184,7 @@ pub fn consider(
         options: plan::Options {
             manager,
             joins_callers_network: joined::is_callers_network(&config.spec),
+            pod: joined::pod(&config.spec),
             ..wish.options.clone()
         },
         pids_limit: config.pids_limit,

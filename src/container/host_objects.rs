@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use super::rootfs;
+use super::{network, rootfs};
 use crate::enforce::order::Role;
 use crate::enforce::root::host as open_host;
 use crate::enforce::steps::devices::is_device;
@@ -173,6 +173,7 @@ pub(super) fn open(plan: &Plan, host: &Host, trees: Trees) -> Result<Vec<(Role, 
             .context(|| format!("cannot bind {}", view.path))?;
         descriptors.push((Role::Cgroup(view.name.clone()), tree));
     }
+    network::prepare(plan, &mut descriptors)?;
     open_devices(plan, &mut descriptors)?;
     Ok(descriptors)
 }

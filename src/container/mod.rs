@@ -22,6 +22,7 @@ mod idmap;
 pub(crate) mod joined;
 pub mod kill;
 mod listener;
+mod network;
 pub mod pause;
 mod pidfd_socket;
 pub mod pidfile;

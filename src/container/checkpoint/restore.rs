@@ -9,7 +9,6 @@ use rustix::fs::SeekFrom;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::image::{Dirs as ImageDirs, Image};
 use super::stage::{self, Stage};
@@ -18,6 +17,7 @@ use crate::cgroup::systemd::Systemd;
 use crate::cgroup::{self, Dirs};
 use crate::container::create::{Decided, Wish, check_console, console_socket, decide};
 use crate::container::delete::delete_locked;
+use crate::container::network::within;
 use crate::container::process::identify;
 use crate::container::record::Record;
 use crate::container::state::StateDir;
@@ -337,19 +337,13 @@ fn send_terminal(socket: Option<&OwnedFd>, notification: &Notification) -> Resul
 /// As in a new container: of the interfaces of an empty network namespace this one is always there.
 fn bring_loopback_up(first: i32) -> Result<()> {
     let what = || "cannot bring loopback up".to_owned();
-    let open = |process: &str| std::fs::File::open(format!("/proc/{process}/ns/net")).context(what);
-    let (ours, theirs) = (open("self")?, open(&first.to_string())?);
-    let enter = |namespace: &std::fs::File| {
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-            .call(|| "setns(CLONE_NEWNET)".to_owned())
+    let theirs = std::fs::File::open(format!("/proc/{first}/ns/net")).context(what)?;
+    let socket = || {
+        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .call(|| "socket(AF_INET)".to_owned())
             .context(what)
     };
-    enter(&theirs)?;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-        .call(|| "socket(AF_INET)".to_owned())
-        .context(what);
-    enter(&ours)?;
-    crate::sys::process::bring_loopback_up(socket?).context(what)
+    crate::sys::process::bring_loopback_up(within(&theirs, socket)?).context(what)
 }
 
 fn kill(cgroup: &Dirs, criu: u32) {

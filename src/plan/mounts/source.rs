@@ -38,6 +38,7 @@ pub(super) fn resolve(
                 source: text,
                 options: own,
                 copy_up: options.copy_up,
+                of_network: false,
             })
         }
     }
