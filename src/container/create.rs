@@ -12,7 +12,7 @@ use super::process::identify;
 use super::record::Record;
 use super::state::StateDir;
 use super::status::{State, Status};
-use super::{confirm, hooks, host_objects, joined, listener, pidfd_socket, start_socket};
+use super::{confirm, hooks, host_objects, joined, listener, pidfd_socket, rootfs, start_socket};
 use crate::cgroup::systemd::Systemd;
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -106,8 +106,9 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let warnings = plan.policy.as_ref().map(|policy| policy.warnings.clone()).unwrap_or_default();
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
+    record.mounts_rootfs = !plan.rootfs.stack.is_empty();
     record.cgroup.clone_from(&plan.cgroup.path);
-    record.private_ids = decided.given.as_ref().map(|given| given.first);
+    record.private_ids = decided.given.as_ref().and_then(|given| given.first);
     record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.shares_pids = !plan.namespaces.is_new(NamespaceKind::Pid);
@@ -139,7 +140,8 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
     };
     let groups = |()| if made.resctrl { resctrl_gone(&record.resctrl) } else { Ok(()) };
     let ids = |()| private_ids::give_back(record.private_ids, dir);
-    let removed = removed.and_then(groups).and_then(ids).and_then(|()| dir.remove());
+    let rootfs = |()| rootfs::unmount_recorded(record);
+    let removed = removed.and_then(groups).and_then(rootfs).and_then(ids).and_then(|()| dir.remove());
     let stopped = if made.environment { hooks::run_poststop(record) } else { Vec::new() };
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
@@ -184,6 +186,7 @@ pub fn consider(
         options: plan::Options {
             manager,
             joins_callers_network: joined::is_callers_network(&config.spec),
+            pod: joined::pod(&config.spec),
             ..wish.options.clone()
         },
         pids_limit: config.pids_limit,
@@ -263,7 +266,8 @@ fn build(
         record.cgroup.clear();
         dir.replace("plan.json", &plan)?;
     }
-    let trees = given.map_or_else(|| host_objects::trees(&plan, host), |given| Ok(given.trees))?;
+    let mut trees = given.map_or_else(|| host_objects::trees(&plan, host), |given| Ok(given.trees))?;
+    trees.mount_root(&plan)?;
     let unmapped = trees.unmapped.clone();
     let mut descriptors = host_objects::open(&plan, host, trees)?;
     let place = cgroup.as_ref().map(|made| &made.place);
