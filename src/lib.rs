@@ -11,6 +11,7 @@ pub mod error;
 pub mod features;
 pub mod host;
 pub mod id_pool;
+pub mod install;
 pub mod level;
 pub mod log;
 pub mod oci;

@@ -9,6 +9,7 @@ mod delete;
 mod events;
 mod exec;
 mod features;
+mod install;
 mod kill;
 mod list;
 mod pause;
@@ -116,6 +117,7 @@ enum Command {
     Events(events::Arguments),
     Exec(exec::Arguments),
     Features(features::Arguments),
+    Install(install::Arguments),
     Kill(kill::Arguments),
     List(list::Arguments),
     Pause(pause::Arguments),
@@ -128,6 +130,7 @@ enum Command {
     Start(start::Arguments),
     State(state::Arguments),
     Try(tryout::Arguments),
+    Uninstall(install::Removal),
     Update(Box<update::Arguments>),
 }
 
@@ -160,6 +163,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Events(arguments) => events::run(global, &arguments),
         Command::Exec(arguments) => exec::run(global, arguments),
         Command::Features(arguments) => features::run(global, &arguments),
+        Command::Install(arguments) => install::run(&arguments),
         Command::Kill(arguments) => kill::run(global, &arguments),
         Command::List(arguments) => list::run(global, &arguments),
         Command::Pause(arguments) => pause::run(global, &arguments),
@@ -172,6 +176,7 @@ fn dispatch(global: &Global, command: Command) -> Result<ExitCode> {
         Command::Start(arguments) => start::run(global, &arguments),
         Command::State(arguments) => state::run(global, &arguments),
         Command::Try(arguments) => tryout::run(global, &arguments),
+        Command::Uninstall(arguments) => install::remove(&arguments),
         Command::Update(arguments) => update::run(global, &arguments),
     }
 }
