@@ -30,6 +30,7 @@ mod filters;
 mod flags;
 mod freezer;
 mod hooks;
+mod install;
 mod landlock;
 mod lifecycle;
 mod mounts;

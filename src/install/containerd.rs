@@ -52,7 +52,7 @@ impl Containerd {
 
 /// `containerd github.com/containerd/containerd v1.6.20 2806fc1`: the word with two dots that starts with a number.
 fn version(said: &str) -> Option<(String, u32)> {
-    said.split_whitespace().find_map(|word| {
+    said.strip_prefix("containerd ")?.split_whitespace().find_map(|word| {
         let word = word.strip_prefix('v').unwrap_or(word);
         let (major, rest) = word.split_once('.')?;
         let major = major.parse().ok()?;

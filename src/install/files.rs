@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink};
 use std::path::{Path, PathBuf};
 
-use super::plan::{Content, File, Tree};
+use super::plan::{Content, File, REHEARSAL, Tree};
 use crate::error::{Context, Error, Result};
 
 /// The file system of the node.
@@ -93,7 +93,6 @@ impl Written {
     }
 
     fn write_one(&mut self, file: &File) -> Result<()> {
-        remove_leftovers(&file.path)?;
         let before = present(file)?;
         if before != file.after {
             let mode = fs::metadata(&file.path).map_or(file.mode, |found| found.mode() & 0o7777);
@@ -144,13 +143,22 @@ impl Written {
 
 /// The name under which a file is written before it takes its place. No pattern for configurations matches it.
 fn fresh(path: &Path) -> PathBuf {
-    path.with_file_name(format!(".{}.sandrun-new", path.file_name().unwrap_or_default().to_string_lossy()))
+    path.with_file_name(format!(".{}{FRESH}", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
-/// What a run left that was killed.
-fn remove_leftovers(path: &Path) -> Result<()> {
-    let place = real(path)?;
-    remove(&fresh(&place))
+const FRESH: &str = ".sandrun-new";
+
+/// Removes what a run that was killed has left in a directory.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn sweep(dir: &Path) -> Result<()> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_left = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with('.') && (name.ends_with(FRESH) || name.ends_with(REHEARSAL))
+    };
+    entries.map(|entry| entry.path()).filter(is_left).try_for_each(|path| remove(&path))
 }
 
 fn remove(path: &Path) -> Result<()> {

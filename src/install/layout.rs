@@ -23,13 +23,26 @@ pub struct Layout {
     pub units: &'static [&'static str],
 }
 
+impl Layout {
+    /// What containerd shows before it starts: `main`, or what k0s made of the files beside it.
+    pub fn base(&self) -> &Path {
+        self.merged.as_ref().unwrap_or(&self.main)
+    }
+
+    /// Every directory of configurations that is written to.
+    pub fn dirs(&self) -> impl Iterator<Item = &Path> {
+        let files = [Some(&self.main), self.merged.as_ref()].into_iter().flatten();
+        files.filter_map(|file| file.parent()).chain([self.drop_ins.as_path()])
+    }
+}
+
 /// The layout that a node has with no distribution of its own: kubeadm, kind, managed clusters.
 pub fn standard() -> Layout {
     Layout {
         name: "containerd",
         main: "/etc/containerd/config.toml".into(),
         templates: None,
-        drop_ins: "/etc/containerd/conf.d".into(),
+        drop_ins: "/etc/containerd".into(),
         merged: None,
         programs: ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/bin", "/opt/bin"]
             .map(|dir| Path::new(dir).join("containerd"))

@@ -58,7 +58,7 @@ impl Wish {
         let mut layout = layout::detect(|path| path.exists());
         if let Some(config) = &self.config {
             layout = Layout { main: config.clone(), ..layout::standard() };
-            layout.drop_ins = config.with_file_name("conf.d");
+            layout.drop_ins = config.parent().map_or_else(|| "/".into(), PathBuf::from);
         }
         if let Some(socket) = &self.socket {
             layout.socket.clone_from(socket);
@@ -162,12 +162,12 @@ impl Node {
 
 /// What containerd makes of the configuration without what is ours.
 fn without_ours(layout: &Layout, containerd: &Containerd, tree: &dyn Tree) -> Result<Effective> {
-    let base = layout.merged.as_ref().unwrap_or(&layout.main);
+    let base = layout.base();
     let text = tree.read(base)?;
     if text.is_some() && text == Disk.read(base)? {
         return containerd.effective(base);
     }
-    let file = plan::rehearsed(base);
+    let file = plan::rehearsed(base, text.is_some(), "config.toml");
     let version = if containerd.major < 2 { 2 } else { 3 };
     let text = text.unwrap_or_else(|| format!("version = {version}\n"));
     let mut written = Written::default();
@@ -175,6 +175,13 @@ fn without_ours(layout: &Layout, containerd: &Containerd, tree: &dyn Tree) -> Re
     let shown = containerd.effective(&file);
     written.put_back()?;
     shown
+}
+
+/// Removes what a run that was killed was about to write.
+fn sweep(wish: &Wish, layout: &Layout) -> Result<()> {
+    let programs =
+        [wish.bin_dir.as_path(), std::path::Path::new(handlers::OPTIONS_DIR), std::path::Path::new("/run")];
+    layout.dirs().chain(programs).try_for_each(files::sweep)
 }
 
 fn record() -> Result<Option<String>> {
@@ -198,6 +205,7 @@ fn different(files: Vec<File>) -> Result<Vec<File>> {
 /// When anything does not work out; everything is as before then, and containerd runs as before if it can.
 pub fn install(wish: &Wish, programs: Programs, dry: bool) -> Result<Outcome> {
     let _lock = lock::take(wish.patience)?;
+    sweep(wish, &wish.layout())?;
     let node = Node::find(wish)?;
     let configuration = different(node.configuration()?)?;
     let differs = |file: &File| present(file).is_ok_and(|there| there != file.after);
@@ -224,6 +232,7 @@ pub fn install(wish: &Wish, programs: Programs, dry: bool) -> Result<Outcome> {
 pub fn uninstall(wish: &Wish, force: bool, dry: bool) -> Result<Outcome> {
     let _lock = lock::take(wish.patience)?;
     let layout = wish.layout();
+    sweep(wish, &layout)?;
     usage::check(&wish.bin_dir, force)?;
     let configuration = different(plan::restored(&layout, &Disk)?)?;
     let programs = different(programs::removed(record()?.as_deref()))?;

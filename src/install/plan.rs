@@ -19,6 +19,13 @@ pub trait Tree {
     /// # Errors
     /// When it is there and cannot be read.
     fn read(&self, path: &Path) -> Result<Option<String>>;
+    /// The text as it is now, where [`Tree::read`] tells another.
+    ///
+    /// # Errors
+    /// As for [`Tree::read`].
+    fn now(&self, path: &Path) -> Result<Option<String>> {
+        self.read(path)
+    }
     /// The files that a pattern of containerd's matches, in order.
     fn matching(&self, pattern: &Path) -> Vec<PathBuf>;
     /// Whether there is such a directory.
@@ -205,7 +212,7 @@ pub fn configuration(
             let text = match tree.read(into)? {
                 Some(text) => edit::without_block(&text)?,
                 None if layout.templates.is_some() => format!("{OWNED}{BASE_TEMPLATE}"),
-                None => format!("{OWNED}version = 2\n"),
+                None => format!("{OWNED}{}version = 2\n", made_dir(into, tree)?),
             };
             let tables = block(setup, &text, before).context_of(into)?;
             Ok(vec![File::text(into.clone(), edit::with_block(&text, &tables))])
@@ -221,26 +228,30 @@ fn drop_in(
     tree: &dyn Tree,
 ) -> Result<String> {
     // Beside a main configuration of version 2, containerd 2.1 forgets settings of it when it reads one of version 3.
-    let base = table(&tree.read(layout.merged.as_ref().unwrap_or(&layout.main))?.unwrap_or_default())?;
+    let base = table(&tree.read(layout.base())?.unwrap_or_default())?;
     let is_old = base.get("version").and_then(toml::Value::as_integer) == Some(2);
     let (version, plugin) = match before.plugin() == CRI[0] && !is_old {
         true => (3, CRI[0]),
         false => (2, CRI[1]),
     };
-    let made = match tree.read(file)? {
-        Some(text) => text.contains(MADE_DIR),
-        None => file.parent().is_some_and(|dir| !tree.has_dir(dir)) && layout.merged.is_none(),
-    };
-    let made = if made { MADE_DIR } else { "" };
+    let made = made_dir(file, tree)?;
     Ok(format!("{OWNED}{made}version = {version}\n\n{}", setup.tables(plugin)?))
+}
+
+/// The line for a file whose directory is made for it; a file that is there says it already.
+fn made_dir(file: &Path, tree: &dyn Tree) -> Result<&'static str> {
+    let made = match tree.now(file)? {
+        Some(text) => text.contains(MADE_DIR),
+        None => file.parent().is_some_and(|dir| !tree.has_dir(dir)),
+    };
+    Ok(if made { MADE_DIR } else { "" })
 }
 
 /// The main configuration with a line for the file of ours.
 fn importing(main: &Path, file: &Path, before: &Effective, tree: &dyn Tree) -> Result<String> {
     let Some(text) = tree.read(main)? else {
         let version = if before.plugin() == CRI[0] { 3 } else { 2 };
-        let pattern = file.with_file_name("*.toml");
-        return Ok(format!("{OWNED}version = {version}\nimports = [{}]\n", quoted(utf8(&pattern)?)));
+        return Ok(format!("{OWNED}version = {version}\nimports = [{}]\n", quoted(utf8(file)?)));
     };
     match edit::imported(&text).context_of(main)?.iter().any(|path| Path::new(path) == file) {
         true => Ok(text),
@@ -249,7 +260,7 @@ fn importing(main: &Path, file: &Path, before: &Effective, tree: &dyn Tree) -> R
 }
 
 /// A configuration by which containerd shows, before anything is changed, what it would make of the change: its path and
-/// text. The file with the handlers is beside the real one, and imported by a copy of the main configuration.
+/// text. The file with the handlers is imported by a copy of the main configuration.
 ///
 /// # Errors
 /// As for [`configuration`].
@@ -260,12 +271,14 @@ pub fn rehearsal(
     before: &Effective,
     tree: &dyn Tree,
 ) -> Result<Vec<(PathBuf, String)>> {
-    let base = layout.merged.as_ref().unwrap_or(&layout.main);
-    let text = tree.read(base)?.unwrap_or_default();
-    let copy = rehearsed(base);
+    let base = layout.base();
+    let text = tree.read(base)?;
+    let there = text.is_some();
+    let text = text.unwrap_or_default();
+    let copy = rehearsed(base, there, "config.toml");
     match place {
         Place::DropIn { file, .. } if layout.merged.is_none() => {
-            let ours = rehearsed(file);
+            let ours = rehearsed(base, there, DROP_IN);
             let text = match text.is_empty() {
                 true => "version = 3\n".to_owned(),
                 false => text,
@@ -274,7 +287,7 @@ pub fn rehearsal(
             Ok(vec![(ours, drop_in(layout, file, setup, before, tree)?), (copy, main)])
         }
         Place::Block { into } if layout.templates.is_none() && into != base => {
-            let ours = rehearsed(into);
+            let ours = rehearsed(base, there, "owner.toml");
             let owner = edit::without_block(&tree.read(into)?.unwrap_or_default())?;
             let owner = edit::with_block(&owner, &block(setup, &owner, before)?);
             Ok(vec![(ours.clone(), owner), (copy, edit::with_import(&text, utf8(&ours)?)?)])
@@ -288,11 +301,15 @@ pub fn rehearsal(
     }
 }
 
-/// The name of a rehearsal's file: no pattern for configurations matches it.
-pub fn rehearsed(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.sandrun-rehearsal"))
+/// The name of a rehearsal's file: beside the main configuration, for what that imports may be relative to it, but where
+/// there is none. No pattern for configurations matches it.
+pub fn rehearsed(base: &Path, there: bool, name: &str) -> PathBuf {
+    let dir = if there { base.parent().unwrap_or(Path::new("/")) } else { Path::new("/run") };
+    dir.join(format!(".{name}{REHEARSAL}"))
 }
+
+/// How the names of a rehearsal's files end.
+pub const REHEARSAL: &str = ".sandrun-rehearsal";
 
 /// The configuration without anything that [`configuration`] may have written into it, in whatever version of ours.
 ///
@@ -323,7 +340,9 @@ pub fn restored(layout: &Layout, tree: &dyn Tree) -> Result<Vec<File>> {
             }
         }
         match rest.strip_prefix(OWNED) {
-            Some(rest) if rest.lines().all(is_of_a_new_file) => files.push(File::gone(path, Vec::new())),
+            Some(rest) if rest.lines().all(is_of_a_new_file) => {
+                files.push(File::gone(path.clone(), dirs(&path, rest)))
+            }
             Some(rest) => files.push(File::text(path, rest.to_owned())),
             None if rest != text => files.push(File::text(path, rest)),
             None => {}
@@ -340,15 +359,20 @@ pub fn restored(layout: &Layout, tree: &dyn Tree) -> Result<Vec<File>> {
     Ok(files)
 }
 
+/// The directory that goes with a file of ours, of this text.
+fn dirs(path: &Path, text: &str) -> Vec<PathBuf> {
+    path.parent().filter(|_| text.contains(MADE_DIR)).map(Path::to_owned).into_iter().collect()
+}
+
 /// Whether a line is one that we write into a file where there was none.
 fn is_of_a_new_file(line: &str) -> bool {
     line.starts_with("version = ")
         || line == BASE_TEMPLATE.trim_end()
-        || (line.starts_with("imports = [\"") && line.ends_with("/*.toml\"]"))
+        || line == MADE_DIR.trim_end()
+        || line == "imports = []"
 }
 
-/// The files as they are once what others have in them is all that is in them; the file of ours still tells whether its
-/// directory was made for it.
+/// The files as they are once what others have in them is all that is in them.
 pub struct Restored<'a> {
     tree: &'a dyn Tree,
     files: &'a [File],
@@ -363,12 +387,15 @@ impl<'a> Restored<'a> {
 
 impl Tree for Restored<'_> {
     fn read(&self, path: &Path) -> Result<Option<String>> {
-        let edited = self.files.iter().find(|file| file.path == path && !path.ends_with(DROP_IN));
-        match edited.map(|file| &file.after) {
+        match self.files.iter().find(|file| file.path == path).map(|file| &file.after) {
             None => self.tree.read(path),
             Some(Some(Content::Bytes(text))) => Ok(Some(String::from_utf8_lossy(text).into_owned())),
             Some(_) => Ok(None),
         }
+    }
+
+    fn now(&self, path: &Path) -> Result<Option<String>> {
+        self.tree.read(path)
     }
 
     fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
