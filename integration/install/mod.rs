@@ -14,6 +14,7 @@ macro_rules! node {
 
 mod daemon;
 mod files;
+mod image;
 mod labels;
 mod node;
 mod trouble;
