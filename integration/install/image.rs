@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::node::RESTART;
 use super::{KUBEADM, MAIN};
@@ -21,15 +22,27 @@ fn a_container_of_the_image_installs_on_its_node() {
     build.arg(node.path("run/image.tar")).env("PROGRAMS", &programs).env("IMAGE", "sandrun.test/installer:1");
     node.finish(build).ok();
     node.in_daemon(&["ctr", "-n", "k8s.io", "images", "import", "/run/image.tar"]).ok();
+    // In the background, for containerd is restarted meanwhile.
     let contained = |verb: &str| {
-        let run = ["ctr", "-n", "k8s.io", "run", "--rm", "--privileged", "--read-only", "--net-host"];
-        let host = ["--mount", "type=bind,src=/,dst=/host,options=rbind:rw", "sandrun.test/installer:1", "installer"];
+        let ctr = |words: &[&str]| node.in_daemon(&[&["ctr", "-n", "k8s.io"], words].concat());
+        let log = format!("file:///run/{verb}.log");
+        let run = ["run", "--detach", "--privileged", "--read-only", "--log-uri", &log];
+        let host =
+            ["--mount", "type=bind,src=/,dst=/host,options=rbind:rw", "sandrun.test/installer:1", verb];
         let words = ["/sandrun-node", verb, "--host-root", "/host", "--restart-command", RESTART];
-        node.in_daemon(&[run.as_slice(), &host, &words].concat())
+        ctr(&[run.as_slice(), &host, &words].concat()).ok();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !ctr(&["task", "ls"]).stdout.contains("STOPPED") {
+            assert!(Instant::now() < deadline, "it does not end: {}", node.read(&format!("/run/{verb}.log")));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let said = node.read(&format!("/run/{verb}.log"));
+        assert_eq!(ctr(&["task", "delete", verb]).code, 0, "{said}");
+        said
     };
-    let said = contained("install").ok().stdout;
+    let said = contained("install");
     assert!(said.contains("\"sandrun.dev/ready\":\"true\""), "{said}");
     assert!(node.handlers().contains(&"sandrun-strict".to_owned()));
-    contained("uninstall").ok();
+    assert!(contained("uninstall").contains("uninstalled"));
     assert_eq!(node.picture(), before);
 }

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod lock;
 pub mod plan;
 pub mod programs;
+pub mod restore;
 pub mod usage;
 
 use std::path::PathBuf;
@@ -29,8 +30,9 @@ use effective::Effective;
 use files::{Disk, Written, present};
 use handlers::{Handler, Setup, Via};
 use layout::Layout;
-use plan::{File, Restored, Tree};
+use plan::{File, Tree};
 use programs::Programs;
+use restore::Restored;
 
 /// What a caller wants of a node.
 #[derive(Debug, Clone)]
@@ -93,7 +95,7 @@ impl Node {
     fn find(wish: &Wish) -> Result<Node> {
         let layout = wish.layout();
         let containerd = Containerd::find(wish.containerd.as_deref(), &layout)?;
-        let restored = plan::restored(&layout, &Disk)?;
+        let restored = restore::restored(&layout, &Disk)?;
         let before = without_ours(&layout, &containerd, &Restored::new(&Disk, &restored))?;
         if before.cri_is_disabled() {
             return Err(Error::new(
@@ -234,7 +236,7 @@ pub fn uninstall(wish: &Wish, force: bool, dry: bool) -> Result<Outcome> {
     let layout = wish.layout();
     sweep(wish, &layout)?;
     usage::check(&wish.bin_dir, force)?;
-    let configuration = different(plan::restored(&layout, &Disk)?)?;
+    let configuration = different(restore::restored(&layout, &Disk)?)?;
     let programs = different(programs::removed(record()?.as_deref()))?;
     let restart = !configuration.is_empty();
     if !dry {

@@ -74,6 +74,27 @@ fn rules_are_judged_without_looking_at_the_host() {
     assert_none(&uses(&sources, &words));
 }
 
+/// What is written on a node is decided without touching it, so that it can be shown first.
+#[test]
+fn an_installation_is_decided_without_writing() {
+    let deciding = ["plan", "edit", "effective", "handlers", "labels", "layout", "programs", "restore"];
+    let mut sources = below("src/install");
+    sources.retain(|source| deciding.iter().any(|name| source.path == format!("src/install/{name}.rs")));
+    assert_eq!(sources.len(), deciding.len());
+    let words = [
+        "crate::sys",
+        "Host::probe",
+        "std::fs",
+        "std::process",
+        "std::env",
+        "std::os",
+        "std::io",
+        "rustix",
+        "nix",
+    ];
+    assert_none(&uses(&sources, &words));
+}
+
 /// What is enforced is the plan, and nothing that the plan has not decided.
 #[test]
 fn enforcing_knows_no_oci_type_and_no_decision() {
