@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 STATIC := $(or $(CARGO_TARGET_DIR),target)/static
 MANUAL := $(or $(CARGO_TARGET_DIR),target)/manual
 
-.PHONY: help build release man check advisories test test-vm test-k8s workload-denials bench demo install clean
+.PHONY: help build release image man check advisories test test-vm test-k8s workload-denials bench demo install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ build: ## debug build of everything
 
 release: ## static release build: musl where there is one, else glibc
 	scripts/build-release
+
+image: ## the image of runtimeclass/'s DaemonSet, in target/sandrun-image.tar
+	scripts/build-image
 
 man: ## manual pages and shell completions, in target/manual
 	cargo run --quiet --locked -p manual -- $(MANUAL)
