@@ -78,6 +78,7 @@ impl Bundle {
             config: Some(config),
             root: global.root(),
             level: global.level,
+            default_level: global.named_level,
             policy: global.policy(),
             systemd_cgroup: global.systemd_cgroup,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),

@@ -11,6 +11,7 @@ pub mod clone;
 pub mod error;
 pub mod gate;
 pub mod listener;
+pub mod loop_device;
 pub mod mount;
 pub mod process;
 pub mod schedule;

@@ -328,6 +328,20 @@ pub fn inherit_as(descriptor: BorrowedFd<'_>, number: i32) -> Result<(), CallErr
     check(result.into()).map(drop).call(call)
 }
 
+/// The user namespace that a namespace belongs to (`ioctl_ns(2)`, Linux 4.9).
+///
+/// # Errors
+/// EPERM when it is none of ours, nor below ours.
+pub fn owner_of_namespace(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
+    const NS_GET_USERNS: u64 = 0xb701;
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    let owner = unsafe { libc::ioctl(fd, NS_GET_USERNS as _) };
+    check(owner.into()).call(|| format!("ioctl({fd}, NS_GET_USERNS)"))?;
+    // SAFETY: the kernel returned a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(owner) })
+}
+
 /// The signal that cannot be caught (`signal(7)`).
 pub const SIGKILL: i32 = libc::SIGKILL;
 
