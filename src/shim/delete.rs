@@ -11,8 +11,8 @@ use containerd_shim_protos::protobuf::{Message, MessageField};
 use super::flags::Flags;
 use super::options::Settings;
 use super::process::timestamp;
-use super::rootfs;
 use crate::container::delete::delete as remove;
+use crate::container::rootfs;
 use crate::container::state::Lock;
 use crate::container::status::find;
 use crate::error::{Context, Result};
@@ -48,7 +48,7 @@ pub fn delete(flags: &Flags) -> Result<()> {
     };
     let pid = find(&root, &flags.id, Lock::None).ok().and_then(|found| found.record.process).map_or(0, |it| it.pid);
     let removed = remove(&root, &flags.id, true);
-    let unmounted = rootfs::unmount(&bundle);
+    let unmounted = rootfs::unmount(&bundle.join("rootfs"));
     for error in removed? {
         eprintln!("{error}");
     }

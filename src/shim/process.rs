@@ -1,5 +1,6 @@
 //! A process of a container, as containerd knows it: the container's own, or that of an exec.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use containerd_shim_protos::protobuf::MessageField;
@@ -7,7 +8,9 @@ use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use rustix::process::WaitStatus;
 use tokio::sync::watch;
 
-use super::io::Streams;
+use super::io::{Streams, Wanted};
+use crate::container::create::Streams as Ends;
+use crate::error::Result;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy)]
@@ -36,23 +39,10 @@ pub fn timestamp(at: SystemTime) -> Timestamp {
     }
 }
 
-/// The streams that containerd asked for, by the names it gave them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stdio {
-    /// Standard input.
-    pub stdin: String,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-    /// Whether a terminal is in their place.
-    pub terminal: bool,
-}
-
 /// A process.
 pub struct Process {
     /// What it was asked to be connected to.
-    pub stdio: Stdio,
+    pub stdio: Wanted,
     /// Its number in our pid namespace, 0 before it is made.
     pub pid: i32,
     /// What moves its bytes, while there are any.
@@ -62,7 +52,7 @@ pub struct Process {
 
 impl Process {
     /// A process that is still to be made.
-    pub fn new(stdio: Stdio) -> Self {
+    pub fn new(stdio: Wanted) -> Self {
         Self { stdio, pid: 0, streams: None, exit: watch::Sender::new(None) }
     }
 
@@ -89,6 +79,29 @@ impl Process {
     /// Whether it is there and runs, or may.
     pub fn alive(&self) -> bool {
         self.pid != 0 && self.exit().is_none()
+    }
+
+    /// What it gets as standard streams, once; with a terminal nothing.
+    ///
+    /// # Errors
+    /// When they cannot be given to the host's ids that it will have.
+    pub fn child_ends(&mut self, owner: (u32, u32)) -> Result<Option<Ends>> {
+        let Some(streams) = &mut self.streams else { return Ok(None) };
+        streams.give_to(owner)?;
+        Ok(streams.child_ends())
+    }
+
+    /// Where its terminal is sent, once; without one nowhere.
+    pub fn console(&mut self) -> Option<OwnedFd> {
+        self.streams.as_mut().and_then(Streams::console)
+    }
+
+    /// Begins to move its bytes.
+    ///
+    /// # Errors
+    /// When a fifo cannot be opened.
+    pub fn begin(&mut self) -> Result<()> {
+        self.streams.as_mut().map_or(Ok(()), Streams::begin)
     }
 
     /// Its number as messages have it.

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use ttrpc::r#async::transport::Listener;
 use ttrpc::r#async::{Server, TtrpcContext};
 
-use super::errors::{status, unimplemented};
+use super::errors::status;
+use super::io::{Streams, Wanted};
 use super::pod::Pod;
 use super::process::{exited_at, timestamp};
 use crate::container::status::Status as Doing;
@@ -89,12 +90,29 @@ impl Task for Service {
     }
 
     async fn create(&self, _: &TtrpcContext, request: CreateTaskRequest) -> Answer<CreateTaskResponse> {
-        let pid = self.pod().create(&request).map_err(|error| status(&error))?;
+        let stdio = Wanted {
+            stdin: request.stdin.clone(),
+            stdout: request.stdout.clone(),
+            stderr: request.stderr.clone(),
+            terminal: request.terminal,
+            namespace: self.pod().namespace.clone(),
+            id: request.id.clone(),
+        };
+        self.pod().check_new(&request.id).map_err(|error| status(&error))?;
+        let streams = Streams::open(&stdio).await.map_err(|error| status(&error))?;
+        let pid = self.pod().create(&request, stdio, streams).map_err(|error| status(&error))?;
         Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
     }
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> Answer<StartResponse> {
-        let pid = self.pod().start(&request.id, &request.exec_id).map_err(|error| status(&error))?;
+        let StartRequest { id, exec_id, .. } = request;
+        if exec_id.is_empty() {
+            let pid = self.pod().start(&id).map_err(|error| status(&error))?;
+            return Ok(StartResponse { pid, ..StartResponse::default() });
+        }
+        let stdio = self.pod().check_exec(&id, &exec_id).map_err(|error| status(&error))?;
+        let streams = Streams::open(&stdio).await.map_err(|error| status(&error))?;
+        let pid = self.pod().start_exec(&id, &exec_id, streams).map_err(|error| status(&error))?;
         Ok(StartResponse { pid, ..StartResponse::default() })
     }
 
@@ -177,8 +195,9 @@ impl Task for Service {
         })
     }
 
-    async fn stats(&self, _: &TtrpcContext, _: StatsRequest) -> Answer<StatsResponse> {
-        Err(unimplemented("statistics"))
+    async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> Answer<StatsResponse> {
+        let stats = self.pod().stats(&request.id).map_err(|error| status(&error))?;
+        Ok(StatsResponse { stats: MessageField::some(stats), ..StatsResponse::default() })
     }
 
     async fn connect(&self, _: &TtrpcContext, request: ConnectRequest) -> Answer<ConnectResponse> {

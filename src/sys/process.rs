@@ -256,6 +256,24 @@ pub fn place(descriptor: impl AsFd, number: i32) -> Result<(), CallError> {
     check(result.into()).map(drop).call(call)
 }
 
+/// Gives descriptors the numbers from `first` up, to be inherited, and allocates nothing. Whatever had a number before
+/// is closed, so this is for a clone that executes another program next.
+///
+/// # Errors
+/// EMFILE.
+pub fn place_from<const N: usize>(first: i32, descriptors: [BorrowedFd<'_>; N]) -> Result<(), CallError> {
+    let above = first.saturating_add(i32::try_from(N).unwrap_or(i32::MAX));
+    // Out of the way of each other first.
+    let moved = descriptors.map(|it| rustix::io::fcntl_dupfd_cloexec(it, above));
+    for (from, number) in moved.into_iter().zip(first..) {
+        let from = from.call(|| format!("fcntl(F_DUPFD_CLOEXEC, {above})"))?;
+        // SAFETY: nothing uses what the number was before, until the next program begins.
+        let result = unsafe { libc::dup2(from.as_raw_fd(), number) };
+        check(result.into()).call(|| format!("dup2({from:?}, {number})"))?;
+    }
+    Ok(())
+}
+
 /// The ABI of Landlock, 0 where the kernel has none or it is not in the `lsm=` list.
 pub fn landlock_abi() -> u32 {
     const VERSION: u32 = 1;

@@ -7,11 +7,11 @@ use containerd_shim_protos::protobuf::MessageField;
 
 use super::Pod;
 use crate::container::delete::delete;
+use crate::container::rootfs;
 use crate::container::state::Lock;
 use crate::container::status::Status;
 use crate::error::{Error, Kind, Result};
 use crate::shim::process::{Exit, timestamp};
-use crate::shim::rootfs;
 use crate::sys::process::SIGKILL;
 
 /// What there is to be waited for first.
@@ -69,7 +69,7 @@ impl Pod {
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),
         }
-        rootfs::unmount(&container.bundle)?;
+        rootfs::unmount(&container.bundle.join("rootfs"))?;
         self.containers.remove(id);
         let told = exit.unwrap_or(Exit { status: 255, at: SystemTime::now() });
         self.events.send(&TaskDelete {

@@ -102,6 +102,11 @@ impl Container {
         }
     }
 
+    /// Whether its first process has ended.
+    fn ended(&self) -> bool {
+        self.untold.is_some() || self.init.exit().is_some()
+    }
+
     /// What the library knows of it.
     fn find(&self, id: &str, lock: Lock) -> Result<Found> {
         find(&self.settings.root, id, lock)
