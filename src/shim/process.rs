@@ -66,6 +66,12 @@ impl Process {
         self.exit.send_replace(Some(exit));
     }
 
+    /// Notes that there was never anything of it: nobody is to wait, or to read.
+    pub fn never_ran(&mut self) {
+        self.streams = None;
+        self.exited(Exit { status: 255, at: SystemTime::now() });
+    }
+
     /// Waits for its end, however often and by whomever that is asked.
     pub fn ended(&self) -> impl Future<Output = Exit> + use<> {
         let mut exit = self.exit.subscribe();

@@ -2,12 +2,13 @@
 
 use containerd_shim_protos::events::task::{TaskExecStarted, TaskStart};
 
-use super::Pod;
+use super::{Exec, Pod};
 use crate::container::create::Console;
-use crate::container::exec::{Process as Given, Wish, exec};
+use crate::container::exec::{Process as Given, Wish, exec as run_in};
 use crate::container::start::start;
 use crate::container::state::Lock;
 use crate::error::{Error, Kind, Result};
+use crate::plan::Change;
 use crate::shim::io::{Streams, Wanted};
 
 impl Pod {
@@ -45,35 +46,20 @@ impl Pod {
     /// Runs the process of an exec with these streams; the result is its pid.
     ///
     /// # Errors
-    /// As [`Pod::check_exec`]; else why it cannot be executed.
+    /// As [`Pod::check_exec`]; else why it cannot be executed. It has ended then, and whoever waits hears of it.
     pub fn start_exec(&mut self, id: &str, exec_id: &str, streams: Streams) -> Result<u32> {
         self.check_exec(id, exec_id)?;
-        let (events, sink) = (self.events.clone(), self.sink.clone());
         let container = self.container_mut(id)?;
-        let settings = container.settings.clone();
-        let Some(exec_of) = container.execs.get_mut(exec_id) else { return Err(super::no_process(exec_id)) };
-        let (process, Some(wanted)) = (&mut exec_of.process, exec_of.wanted.take()) else {
-            return Err(super::no_process(exec_id));
-        };
-        process.streams = Some(streams);
-        let mut wish = Wish {
-            id: id.to_owned(),
-            root: settings.root,
-            process: Given::Given(wanted),
-            console: process.console().map_or(Console::None, Console::Socket),
-            streams: process.child_ends(settings.io_owner)?,
-            policy: settings.policy,
-            ..Wish::default()
-        };
-        let ready = exec(&mut wish)?;
-        drop(wish);
-        ready.warnings.iter().for_each(|it| sink.warning(&format!("exec {exec_id} in {id}: {}: {}", it.at, it.what)));
-        process.begin()?;
-        ready.child.go()?;
-        process.pid = ready.child.pid();
-        ready.child.release();
-        let pid = process.number();
-        events.send(&TaskExecStarted {
+        let (root, settings) = (container.settings.root.clone(), container.settings.clone());
+        let Some(exec) = container.execs.get_mut(exec_id) else { return Err(super::no_process(exec_id)) };
+        exec.process.streams = Some(streams);
+        let wish = Wish { id: id.to_owned(), root, policy: settings.policy, ..Wish::default() };
+        let warnings = run(exec, wish, settings.io_owner).inspect_err(|_| exec.process.never_ran())?;
+        let pid = exec.process.number();
+        for it in warnings {
+            self.sink.warning(&format!("exec {exec_id} in container {id}: {}: {}", it.at, it.what));
+        }
+        self.events.send(&TaskExecStarted {
             container_id: id.to_owned(),
             exec_id: exec_id.to_owned(),
             pid,
@@ -81,4 +67,19 @@ impl Pod {
         });
         Ok(pid)
     }
+}
+
+fn run(exec: &mut Exec, mut wish: Wish, owner: (u32, u32)) -> Result<Vec<Change>> {
+    let process = &mut exec.process;
+    if let Some(wanted) = exec.wanted.take() {
+        wish.process = Given::Given(wanted);
+    }
+    wish.console = process.console().map_or(Console::None, Console::Socket);
+    wish.streams = process.child_ends(owner)?;
+    let ready = run_in(&mut wish)?;
+    process.begin()?;
+    ready.child.go()?;
+    process.pid = ready.child.pid();
+    ready.child.release();
+    Ok(ready.warnings)
 }
