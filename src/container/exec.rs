@@ -295,9 +295,8 @@ fn narrow(workload: &mut Workload, own: &Workload) -> Result<()> {
 }
 
 fn from_process(process: &oci::ExecProcess, what: &str, host: &Host) -> Result<Workload> {
-    let mut workload = plan::process::resolve(&process.typed, "process").map_err(|errors| {
-        Error::all(what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, ""))
-    })?;
+    let mut workload = plan::process::resolve(&process.typed, "process")
+        .map_err(|errors| Error::all(what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, "")))?;
     if let Some(block) = &process.landlock {
         let (domain, _) = plan::landlock::of_process(block, host.landlock_abi)?;
         workload.landlock.extend(domain);

@@ -175,7 +175,8 @@ impl Init {
         self.received = Received::new(std::mem::take(&mut order.roles), descriptors);
         for number in 0..=2 {
             if let Some(stream) = self.received.take(&Role::Stream(number)) {
-                sys::process::place(&stream, number).context(|| "cannot place a standard stream".to_owned())?;
+                sys::process::place(&stream, number)
+                    .context(|| "cannot place a standard stream".to_owned())?;
             }
         }
         Ok(order)

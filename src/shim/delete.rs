@@ -8,9 +8,12 @@ use std::time::SystemTime;
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 
+use super::cgroup;
 use super::flags::Flags;
+use super::grouping::Spec;
 use super::options::Settings;
 use super::process::timestamp;
+use super::sink::Sink;
 use crate::container::delete::delete as remove;
 use crate::container::rootfs;
 use crate::container::state::Lock;
@@ -46,11 +49,14 @@ pub fn delete(flags: &Flags) -> Result<()> {
         Ok(root) => PathBuf::from(root),
         Err(_) => Settings::read(None, &flags.namespace)?.root,
     };
-    let pid = find(&root, &flags.id, Lock::None).ok().and_then(|found| found.record.process).map_or(0, |it| it.pid);
+    let pid =
+        find(&root, &flags.id, Lock::None).ok().and_then(|found| found.record.process).map_or(0, |it| it.pid);
     let removed = remove(&root, &flags.id, true);
     let unmounted = rootfs::unmount(&bundle.join("rootfs"));
-    for error in removed? {
-        eprintln!("{error}");
+    let sink = Sink::open(flags.debug);
+    removed?.iter().for_each(|error| sink.error(&error.to_string()));
+    if let Ok(spec) = Spec::read(&bundle) {
+        cgroup::tidy(&spec, &sink);
     }
     unmounted?;
     let response = DeleteResponse {

@@ -11,8 +11,8 @@ use containerd_shim_protos::shim_async::EventsClient;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use ttrpc::context;
 use ttrpc::r#async::Client;
+use ttrpc::context;
 
 use super::process::timestamp;
 use super::sink::Sink;
@@ -131,7 +131,8 @@ async fn tell(envelope: Envelope, address: &str, connection: &mut Option<EventsC
                     refused += 1;
                     if refused == ATTEMPTS {
                         let topic = request.envelope.topic.as_str();
-                        return sink.error(&format!("containerd does not take {topic}: {}", status.message()));
+                        return sink
+                            .error(&format!("containerd does not take {topic}: {}", status.message()));
                     }
                 }
                 Err(_) => *connection = None,

@@ -44,7 +44,8 @@ impl Flags {
         let mut flags = Flags::default();
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
-            let Some(flag) = argument.strip_prefix('-').filter(|flag| !flag.is_empty() && *flag != "-") else {
+            let Some(flag) = argument.strip_prefix('-').filter(|flag| !flag.is_empty() && *flag != "-")
+            else {
                 if flags.action == Action::Serve {
                     flags.action = action(&argument)?;
                 }

@@ -62,7 +62,8 @@ mod tests {
         assert_eq!(group("{}"), "own");
         assert_eq!(group(r#"{"annotations":{"other":"x"}}"#), "own");
         assert_eq!(group(r#"{"annotations":{"io.kubernetes.cri.sandbox-id":"pod"}}"#), "pod");
-        let both = r#"{"annotations":{"io.kubernetes.cri.sandbox-id":"pod","io.containerd.runc.v2.group":"g"}}"#;
+        let both =
+            r#"{"annotations":{"io.kubernetes.cri.sandbox-id":"pod","io.containerd.runc.v2.group":"g"}}"#;
         assert_eq!(group(both), "g");
     }
 }

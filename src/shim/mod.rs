@@ -52,7 +52,8 @@ fn run() -> Result<()> {
         }
         Action::Info => info::print(),
         _ if flags.namespace.is_empty() => {
-            Err(Error::new(Kind::Invalid, "no namespace is given", "").fix("give -namespace; containerd does"))
+            Err(Error::new(Kind::Invalid, "no namespace is given", "")
+                .fix("give -namespace; containerd does"))
         }
         Action::Start => start::start(&flags),
         Action::Delete => delete::delete(&flags),

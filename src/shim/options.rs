@@ -122,7 +122,9 @@ impl Settings {
         let policy = form.policy.as_deref().map(Origin::parse).transpose();
         Ok(Settings {
             level: form.level,
-            policy: policy.context(|| "cannot use the policy of the shim's options".to_owned())?.unwrap_or_default(),
+            policy: policy
+                .context(|| "cannot use the policy of the shim's options".to_owned())?
+                .unwrap_or_default(),
             root: form.root.unwrap_or_else(|| PathBuf::from(ROOT)).join(namespace),
             systemd_cgroup: form.systemd_cgroup.unwrap_or_default(),
             private_ids: form.private_ids,

@@ -18,7 +18,7 @@ use super::process::Exit;
 use super::service::{self, Service};
 use super::sink::Sink;
 use super::start::{SOCKET, TTRPC_ADDRESS};
-use super::{exits, socket};
+use super::{cgroup, exits, socket};
 use crate::error::{Context, Result};
 use crate::sys::process::adopt_descriptor;
 
@@ -49,6 +49,7 @@ fn run(flags: Flags, sink: &Sink) -> Result<()> {
     std::fs::write(PID, std::process::id().to_string()).context(|| format!("cannot write {PID}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     runtime.context(what)?.block_on(converse(listener, flags, sink))?;
+    cgroup::part(sink);
     path.map_or(Ok(()), |path| socket::remove(&path))
 }
 

@@ -124,8 +124,7 @@ impl Task for Service {
         if let Some(drained) = ending.drained {
             timeout(PATIENCE, drained).await.unwrap_or_default();
         }
-        let (pid, exit) =
-            self.pod().delete(&request.id, &request.exec_id).map_err(|error| status(&error))?;
+        let (pid, exit) = self.pod().delete(&request.id, &request.exec_id).map_err(|error| status(&error))?;
         Ok(DeleteResponse {
             pid,
             exit_status: exit.map_or(0, |exit| exit.status),

@@ -68,6 +68,9 @@ mod tests {
     fn the_name_is_that_of_containerds_own_shim() {
         // printf %s /run/containerd/containerd.sock/k8s.io/abc | sha256sum
         let path = path(Path::new(DIR), "/run/containerd/containerd.sock", "k8s.io", "abc");
-        assert_eq!(path.to_str(), Some("/run/containerd/s/a99a1752d3a0fadfb1f869026f16760475df03a572e20f4ccea9e6c1e5470b72"));
+        assert_eq!(
+            path.to_str(),
+            Some("/run/containerd/s/a99a1752d3a0fadfb1f869026f16760475df03a572e20f4ccea9e6c1e5470b72")
+        );
     }
 }

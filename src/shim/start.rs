@@ -17,6 +17,7 @@ use super::cgroup;
 use super::flags::Flags;
 use super::grouping::Spec;
 use super::options::Settings;
+use super::sink::Sink;
 use super::socket::{self, Socket};
 use crate::error::{Context, Result};
 use crate::sys::process::{close_on_exec_from, inherit_as};
@@ -114,7 +115,7 @@ fn bootstrap_params(input: &[u8], flags: &Flags) -> Option<BootstrapParams> {
 fn launch(listener: UnixListener, flags: &Flags, asked: &Asked, spec: &Spec) -> Result<()> {
     let what = || "cannot start the server".to_owned();
     die_before_containerd();
-    cgroup::join(&asked.settings, spec);
+    cgroup::join(&asked.settings, spec, &Sink::open(asked.debug));
     close_on_exec_from(SOCKET).context(what)?;
     inherit_as(listener.as_fd(), SOCKET).context(what)?;
     let program = std::env::current_exe().context(what)?;

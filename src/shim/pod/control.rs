@@ -35,6 +35,9 @@ impl Pod {
         if process.exit().is_some() || exec_id.is_empty() && container.ended() {
             return Ok(Status::Stopped);
         }
+        if container.checkpoint.is_some() {
+            return Ok(Status::Created);
+        }
         let status = container.find(id, Lock::None).map_or(Status::Stopped, |found| found.status);
         Ok(match (exec_id, status) {
             ("", _) | (_, Status::Paused) => status,
@@ -145,7 +148,8 @@ impl Pod {
         let options = CheckpointOptions::parse_from_bytes(value)
             .map_err(|error| Error::new(Kind::Invalid, "cannot decode the options", error.to_string()))?;
         let container = self.container(&request.id)?;
-        let work = [&options.work_path, &container.settings.criu_work_path].into_iter().find(|it| !it.is_empty());
+        let work =
+            [&options.work_path, &container.settings.criu_work_path].into_iter().find(|it| !it.is_empty());
         let dump = Dump {
             common: checkpoint::Options {
                 image_path: PathBuf::from(&request.path),

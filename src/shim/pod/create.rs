@@ -1,11 +1,13 @@
 //! Create: from a request of containerd's to a container that waits for Start.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use containerd_shim_protos::api::{CreateTaskRequest, Mount};
 use containerd_shim_protos::events::task::{TaskCreate, TaskIO};
 use containerd_shim_protos::protobuf::MessageField;
 
+use super::restore::{Checkpoint, images};
 use super::{Container, Pod};
 use crate::container::create::{Console, Created, Wish, create};
 use crate::container::rootfs;
@@ -43,7 +45,14 @@ impl Pod {
         delete::note(&bundle, &settings)?;
         let mut init = Process::new(stdio);
         init.streams = Some(streams);
-        let container = self.make(id, &bundle, settings, init, &request.rootfs)?;
+        let mut container = Container::new(bundle, settings, init);
+        let mounts = request.rootfs.iter().map(asked).collect();
+        // A bundle that is used once more may still have what a server mounted that was killed.
+        rootfs::unmount(&container.bundle.join("rootfs"))?;
+        match images(&request.checkpoint) {
+            Some(images) => container.checkpoint = Some(Checkpoint { images: images.to_owned(), mounts }),
+            None => self.make(id, &mut container, mounts)?,
+        }
         let pid = container.init.number();
         self.containers.insert(id.to_owned(), container);
         self.events.send(&TaskCreate {
@@ -65,21 +74,15 @@ impl Pod {
     }
 
     /// Hooks of config.json run here and in Start and Delete: as long as one takes, nobody is answered.
-    fn make(
-        &self,
-        id: &str,
-        bundle: &Path,
-        settings: Settings,
-        mut init: Process,
-        mounts: &[Mount],
-    ) -> Result<Container> {
+    fn make(&self, id: &str, container: &mut Container, mounts: Vec<Asked>) -> Result<()> {
+        let Container { bundle, settings, init, .. } = container;
         let config = oci::load(bundle)?;
         for name in config.unknown_capabilities() {
             self.sink.warning(&format!("container {id}: ignoring unknown or unavailable capability {name}"));
         }
         let mut wish = Wish {
             id: id.to_owned(),
-            bundle: bundle.to_owned(),
+            bundle: bundle.clone(),
             config: Some(config),
             root: settings.root.clone(),
             default_level: settings.level,
@@ -91,35 +94,44 @@ impl Pod {
                 keep_keyring: settings.no_new_keyring,
                 no_pivot: settings.no_pivot_root,
                 private_ids: settings.private_ids,
-                rootfs: mounts.iter().map(asked).collect(),
+                rootfs: mounts,
                 ..plan::Options::default()
             },
             ..Wish::default()
         };
-        // A bundle that is used once more may still have what a server mounted that was killed.
-        rootfs::unmount(&bundle.join("rootfs"))?;
         let created = create(&mut wish, Start::Socket)?;
         self.tell_changes(&created);
         init.pid = created.child.pid();
-        let record = created.record;
+        container.cgroup = created.record.cgroup;
+        container.shares_pids = created.record.shares_pids;
         created.child.release();
-        Ok(Container {
-            bundle: bundle.to_owned(),
-            settings,
-            init,
-            execs: std::collections::BTreeMap::new(),
-            cgroup: record.cgroup,
-            oom_kills: 0,
-            shares_pids: record.shares_pids,
-            untold: None,
-        })
+        Ok(())
     }
 
     fn tell_changes(&self, created: &Created) {
         let all = changes(&created.dir);
         let id = created.dir.id();
-        created.warnings.iter().for_each(|it| self.sink.warning(&format!("container {id}: {}: {}", it.at, it.what)));
+        created
+            .warnings
+            .iter()
+            .for_each(|it| self.sink.warning(&format!("container {id}: {}: {}", it.at, it.what)));
         all.iter().for_each(|it| self.sink.debug(&format!("container {id}: {}: {}", it.at, it.what)));
+    }
+}
+
+impl Container {
+    fn new(bundle: PathBuf, settings: Settings, init: Process) -> Self {
+        Self {
+            bundle,
+            settings,
+            init,
+            execs: BTreeMap::new(),
+            cgroup: String::new(),
+            oom_kills: 0,
+            shares_pids: false,
+            checkpoint: None,
+            untold: None,
+        }
     }
 }
 

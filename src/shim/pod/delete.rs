@@ -33,7 +33,7 @@ impl Pod {
                 let what = format!("cannot delete {}", if exec_id.is_empty() { id } else { exec_id });
                 return Err(Error::new(Kind::WrongState, what, "it runs").fix("stop it first"));
             }
-            Status::Created if exec_id.is_empty() => {
+            Status::Created if exec_id.is_empty() && self.container(id)?.checkpoint.is_none() => {
                 let found = self.container(id)?.find(id, Lock::None)?;
                 if let Some(process) = &found.process {
                     // It may just have ended.

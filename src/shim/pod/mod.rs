@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod exec;
 mod exits;
+mod restore;
 mod start;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ struct Container {
     oom_kills: u64,
     /// Whether it has no pid namespace of its own, which would end with its first process.
     shares_pids: bool,
+    /// Where it comes from, until it is started, unless it is made anew.
+    checkpoint: Option<restore::Checkpoint>,
     /// How its first process ended, until it is told: all others are told before.
     untold: Option<Exit>,
 }
@@ -89,7 +92,11 @@ impl Pod {
         let container = self.container_mut(id)?;
         match exec_id {
             "" => Ok(&mut container.init),
-            _ => container.execs.get_mut(exec_id).map(|exec| &mut exec.process).ok_or_else(|| no_process(exec_id)),
+            _ => container
+                .execs
+                .get_mut(exec_id)
+                .map(|exec| &mut exec.process)
+                .ok_or_else(|| no_process(exec_id)),
         }
     }
 }

@@ -18,10 +18,14 @@ impl Pod {
     /// Why it cannot be executed.
     pub fn start(&mut self, id: &str) -> Result<u32> {
         let container = self.container_mut(id)?;
-        let found = container.find(id, Lock::Exclusive)?;
-        container.init.begin()?;
-        start(&found)?;
-        let pid = container.init.number();
+        if let Some(checkpoint) = container.checkpoint.take() {
+            self.restore(id, checkpoint)?;
+        } else {
+            let found = container.find(id, Lock::Exclusive)?;
+            container.init.begin()?;
+            start(&found)?;
+        }
+        let pid = self.process(id, "")?.number();
         self.events.send(&TaskStart { container_id: id.to_owned(), pid, ..TaskStart::default() });
         Ok(pid)
     }
@@ -33,9 +37,8 @@ impl Pod {
     pub fn check_exec(&self, id: &str, exec_id: &str) -> Result<Wanted> {
         let container = self.container(id)?;
         let exec = container.execs.get(exec_id).ok_or_else(|| super::no_process(exec_id))?;
-        let refuse = |why: String| {
-            Err(Error::new(Kind::WrongState, format!("cannot start process {exec_id}"), why))
-        };
+        let refuse =
+            |why: String| Err(Error::new(Kind::WrongState, format!("cannot start process {exec_id}"), why));
         match exec.wanted {
             _ if container.ended() => refuse(format!("container {id} init process is not running")),
             None => refuse("it was started before".to_owned()),
