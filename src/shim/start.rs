@@ -143,7 +143,11 @@ fn die_before_containerd() {
 
 fn answer(address: &str, message: bool) -> Result<()> {
     let what = || "cannot print the address".to_owned();
-    let bytes = match message {
+    std::io::stdout().write_all(&encoded(address, message).context(what)?).context(what)
+}
+
+fn encoded(address: &str, message: bool) -> Result<Vec<u8>, String> {
+    match message {
         true => {
             let result = BootstrapResult {
                 version: 3,
@@ -151,10 +155,12 @@ fn answer(address: &str, message: bool) -> Result<()> {
                 protocol: "ttrpc".to_owned(),
                 ..BootstrapResult::default()
             };
-            result.write_to_bytes().map_err(|error| error.to_string()).context(what)?
+            result.write_to_bytes().map_err(|error| error.to_string())
         }
         // Version 2 of the service, by ttrpc, for every version of containerd that there is.
-        false => address.as_bytes().to_vec(),
-    };
-    std::io::stdout().write_all(&bytes).context(what)
+        false => Ok(address.as_bytes().to_vec()),
+    }
 }
+
+#[cfg(test)]
+mod tests;
