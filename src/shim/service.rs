@@ -29,6 +29,7 @@ const NAMES: [&str; 2] = ["containerd.task.v3.Task", "containerd.task.v2.Task"];
 pub struct Service {
     pod: Arc<Mutex<Pod>>,
     done: Arc<Notify>,
+    busy: Arc<Notify>,
 }
 
 /// Nobody holds it while waiting for something, so it is free; and no panic ends but the whole process.
@@ -54,12 +55,13 @@ pub fn register(mut server: Server, service: Arc<Service>) -> Server {
 }
 
 impl Service {
-    /// The service; `done` hears that the server may end.
-    pub fn new(pod: Arc<Mutex<Pod>>, done: Arc<Notify>) -> Self {
-        Self { pod, done }
+    /// The service; `done` hears that the server may end, `busy` that there was something to do.
+    pub fn new(pod: Arc<Mutex<Pod>>, done: Arc<Notify>, busy: Arc<Notify>) -> Self {
+        Self { pod, done, busy }
     }
 
     fn pod(&self) -> MutexGuard<'_, Pod> {
+        self.busy.notify_one();
         lock(&self.pod)
     }
 }
