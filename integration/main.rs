@@ -47,6 +47,7 @@ mod rootfs;
 mod rootless;
 mod runtimeclass;
 mod seccomp;
+mod shim;
 mod spec;
 mod systemd;
 mod tryout;
