@@ -43,7 +43,9 @@ fn what_goes_wrong_is_said() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(error.contains("cannot read ./config.json"), "{error}");
-    for (words, said) in [(&["stop"][..], "unknown action"), (&["-nonsense", "x", "start"][..], "unknown flag")] {
+    for (words, said) in
+        [(&["stop"][..], "unknown action"), (&["-nonsense", "x", "start"][..], "unknown flag")]
+    {
         let output = containerd.command(&bundle, words).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && error.contains(said), "{error}");

@@ -197,11 +197,7 @@ impl Shim<'_> {
         let body = format!("root = {:?}\n{more}", self.of.runtime.root());
         let length = [(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8];
         let value = [&[0x1a], &length[..], body.as_bytes()].concat();
-        MessageField::some(Any {
-            type_url: "runtimeoptions.v1.Options".to_owned(),
-            value,
-            ..Any::default()
-        })
+        MessageField::some(Any { type_url: "runtimeoptions.v1.Options".to_owned(), value, ..Any::default() })
     }
 
     /// A fifo of containerd's, for output.
@@ -225,8 +221,7 @@ impl Shim<'_> {
     }
 
     pub fn try_start(&self, exec_id: &str) -> ttrpc::Result<StartResponse> {
-        let request =
-            StartRequest { id: self.id(), exec_id: exec_id.to_owned(), ..StartRequest::default() };
+        let request = StartRequest { id: self.id(), exec_id: exec_id.to_owned(), ..StartRequest::default() };
         self.client.start(context(), &request)
     }
 
@@ -298,7 +293,8 @@ impl Shim<'_> {
 
     pub fn shut_down(&self) {
         // It may be gone before its answer is read.
-        let _ = self.client.shutdown(context(), &ShutdownRequest { id: self.id(), ..ShutdownRequest::default() });
+        let _ =
+            self.client.shutdown(context(), &ShutdownRequest { id: self.id(), ..ShutdownRequest::default() });
     }
 
     /// Whether the server runs.
@@ -340,7 +336,11 @@ impl Drop for Shim<'_> {
         }
         let output = self.delete_action();
         if !output.status.success() {
-            eprintln!("left behind: {} {:?}", String::from_utf8_lossy(&output.stderr), output.status.signal());
+            eprintln!(
+                "left behind: {} {:?}",
+                String::from_utf8_lossy(&output.stderr),
+                output.status.signal()
+            );
         }
         let _ = fs::remove_file(self.socket());
     }

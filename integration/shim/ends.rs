@@ -86,8 +86,7 @@ fn containerd_finds_it_again_after_it_was_away() {
     let again = containerd_shim_protos::TaskClient::new(
         containerd_shim_protos::Client::connect(&address).expect("the server answers"),
     );
-    let request =
-        containerd_shim_protos::api::ConnectRequest { id: shim.id(), ..Default::default() };
+    let request = containerd_shim_protos::api::ConnectRequest { id: shim.id(), ..Default::default() };
     let connected = again.connect(context(), &request).unwrap();
     assert_eq!((connected.shim_pid as i32, connected.task_pid), (shim.pid, pid));
 }

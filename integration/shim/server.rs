@@ -65,7 +65,8 @@ fn it_keeps_nothing_of_what_has_ended() {
     let shim = containerd.start(obedient()).run();
     let run = |name: &str| {
         let mut request = shim.exec_request(name, "echo output");
-        (request.stdin, request.stdout) = (shim.fifo(&format!("{name}-in")), shim.fifo(&format!("{name}-out")));
+        (request.stdin, request.stdout) =
+            (shim.fifo(&format!("{name}-in")), shim.fifo(&format!("{name}-out")));
         shim.client.exec(context(), &request).unwrap();
         shim.try_start(name).unwrap();
         assert_eq!(shim.wait(name), 0);

@@ -15,6 +15,7 @@ mod grouping;
 mod info;
 mod io;
 mod metrics;
+mod oom;
 mod options;
 mod pod;
 mod process;

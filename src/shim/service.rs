@@ -110,6 +110,7 @@ impl Task for Service {
         let StartRequest { id, exec_id, .. } = request;
         if exec_id.is_empty() {
             let pid = self.pod().start(&id).map_err(|error| status(&error))?;
+            self.pod().watch_memory(&id, Arc::downgrade(&self.pod));
             return Ok(StartResponse { pid, ..StartResponse::default() });
         }
         let stdio = self.pod().check_exec(&id, &exec_id).map_err(|error| status(&error))?;

@@ -128,6 +128,7 @@ impl Container {
             execs: BTreeMap::new(),
             cgroup: String::new(),
             oom_kills: 0,
+            oom_watch: None,
             shares_pids: false,
             checkpoint: None,
             untold: None,
