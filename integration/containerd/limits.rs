@@ -95,7 +95,9 @@ struct Events<'a> {
 impl Events<'_> {
     fn watch(node: &Node) -> Events<'_> {
         let file = node.home.path().join("events");
-        let mut command = node.command("ctr");
+        // Not on the node, where it would be left.
+        let mut command = std::process::Command::new("ctr");
+        command.arg("--address").arg(node.file("/run/containerd/containerd.sock"));
         command.args(["--namespace", "k8s.io", "events"]).stdin(std::process::Stdio::null());
         command.stdout(std::fs::File::create(&file).unwrap());
         let watching = command.spawn().expect("cannot start ctr");
@@ -133,7 +135,7 @@ impl Events<'_> {
 
 impl Drop for Events<'_> {
     fn drop(&mut self) {
-        // An error means that it has ended, which is what we want. What it started ends with the node.
+        // An error means that it has ended, which is what we want.
         let _ = self.watching.kill();
         let _ = self.watching.wait();
     }

@@ -98,10 +98,9 @@ impl Node {
             return Err("containerd or its network plugins are not installed".to_owned());
         }
         let programs = programs(series)?;
-        let home = Scratch::new("node");
-        let (holder, init) = hold(home.path());
-        let (runtime, cgroup) = (Runtime::sandrun(), unique("node"));
+        let (home, runtime, cgroup) = (Scratch::new("node"), Runtime::sandrun(), unique("node"));
         write_configuration(home.path(), runtime.program(), way)?;
+        let (holder, init) = hold(home.path());
         let daemon = Mutex::default();
         let empty = BTreeSet::new();
         let mut node = Node { holder, init, daemon, home, runtime, cgroup, way, programs, empty };
@@ -121,8 +120,12 @@ impl Node {
         *self.daemon.lock().unwrap() = Some(daemon.expect("cannot start containerd"));
         self.until("containerd's CRI answers", || {
             let status = self.try_call("Status", "{}");
-            status.code == 0
-                && status.json()["status"]["conditions"].to_string().matches("\"status\":true").count() == 2
+            let is_true = |kind: &str| {
+                let conditions = status.json()["status"]["conditions"].clone();
+                let conditions = conditions.as_array().cloned().unwrap_or_default();
+                conditions.iter().any(|one| one["type"] == kind && one["status"] == true)
+            };
+            status.code == 0 && is_true("RuntimeReady") && is_true("NetworkReady")
         });
     }
 
@@ -146,7 +149,8 @@ impl Node {
 
     pub fn log(&self) -> String {
         let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().filter(|line| !line.contains("level=info")).collect();
+        let lines: Vec<&str> =
+            log.lines().filter(|line| !line.contains("level=info") && !line.contains("devmapper")).collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
@@ -224,10 +228,18 @@ impl Node {
     /// Fails if a pod has left anything, once whatever ends after it has ended.
     #[track_caller]
     pub fn assert_empty(&self) {
+        self.assert_empty_but("nothing");
+    }
+
+    /// The same, but for files below a place.
+    #[track_caller]
+    pub fn assert_empty_but(&self, place: &str) {
+        let except = format!("file {}", self.file(place).display());
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let things = self.things();
-            let left: Vec<&String> = things.difference(&self.empty).collect();
+            let left = things.difference(&self.empty).filter(|thing| !thing.starts_with(&except));
+            let left: Vec<&String> = left.collect();
             if left.is_empty() {
                 return;
             }
@@ -239,7 +251,8 @@ impl Node {
     /// Processes, mounts, cgroups of containers, and files of state.
     fn things(&self) -> BTreeSet<String> {
         let mut things = BTreeSet::new();
-        let running = self.processes().into_iter().filter(|process| process.name != "containerd");
+        let is_daemon = |process: &Process| process.words.iter().any(|word| word == "containerd");
+        let running = self.processes().into_iter().filter(|process| !is_daemon(process));
         things.extend(running.map(|process| format!("process {} {:?}", process.pid, process.words)));
         let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", self.init)).unwrap();
         let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4));

@@ -47,6 +47,7 @@ impl Node {
     pub fn pod_by(&self, handler: &str, edit: impl FnOnce(&mut Value)) -> Pod<'_> {
         let mut config = self.pod_config();
         edit(&mut config);
+        without_the_nodes_name(&mut config);
         let answer = self.call("RunPodSandbox", &json!({ "config": config, "runtime_handler": handler }));
         Pod { node: self, id: text(&answer["pod_sandbox_id"]), config }
     }
@@ -62,10 +63,18 @@ impl Node {
     pub fn refused_pod(&self, handler: &str, edit: impl FnOnce(&mut Value)) -> String {
         let mut config = self.pod_config();
         edit(&mut config);
+        without_the_nodes_name(&mut config);
         let request = json!({ "config": config, "runtime_handler": handler });
         let output = self.try_call("RunPodSandbox", &request.to_string());
         assert_ne!(output.code, 0, "it runs: {output}");
         output.stderr
+    }
+}
+
+/// A kubelet names no host in a pod of the node's network.
+fn without_the_nodes_name(config: &mut Value) {
+    if config["linux"]["security_context"]["namespace_options"]["network"] == "NODE" {
+        config["hostname"] = json!("");
     }
 }
 

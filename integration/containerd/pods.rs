@@ -57,8 +57,8 @@ fn processes_are_shared_where_asked(way: Way) {
     let three = pod.shell("sleep 1003 & sleep 0.3; exit 4");
     assert_eq!(three.ended()["exit_code"], 4);
     assert!(!two.exec(&["ps"]).ok().stdout.contains("sleep 1003"), "it outlives its container");
-    let signalled = pod.run(&["/probe", "kill-self", "11"]);
-    assert_eq!(signalled.ended()["exit_code"], 128 + 11);
+    let signalled = pod.run(&["/probe", "kill-self", "10"]);
+    assert_eq!(signalled.ended()["exit_code"], 128 + 10);
     two.stop(0);
     assert_eq!(two.ended()["exit_code"], 137);
     assert!(one.exec(&["ps"]).ok().stdout.contains("sleep 1001"), "the other goes on");
