@@ -6,6 +6,7 @@ use super::grouping::Spec;
 use super::options::Settings;
 use super::sink::Sink;
 use crate::cgroup::{detect, enter, leave, remove_leaf};
+use crate::error::Kind;
 use crate::plan::cgroup::above;
 
 /// Moves the calling process, and so the server that it starts, to where the options or the pod say. A pod runs
@@ -16,8 +17,11 @@ pub fn join(settings: &Settings, spec: &Spec, sink: &Sink) {
         path => Some(path.to_owned()),
     };
     let Some(path) = path else { return };
-    if let Err(error) = detect().and_then(|layout| enter(&path, &layout)) {
-        sink.warning(&format!("the pod does not account for its shim: {error}"));
+    match detect().and_then(|layout| enter(&path, &layout)) {
+        Ok(()) => {}
+        // Who does without a kubelet makes no cgroup for a pod.
+        Err(error) if error.kind == Kind::NotFound => sink.debug(&error.to_string()),
+        Err(error) => sink.warning(&format!("the pod does not account for its shim: {error}")),
     }
 }
 

@@ -14,6 +14,8 @@ use super::grouping::Spec;
 use super::options::Settings;
 use super::process::timestamp;
 use super::sink::Sink;
+use super::socket;
+use super::start::ADDRESS;
 use crate::container::delete::delete as remove;
 use crate::container::rootfs;
 use crate::container::state::Lock;
@@ -59,6 +61,8 @@ pub fn delete(flags: &Flags) -> Result<()> {
         cgroup::tidy(&spec, &sink);
     }
     unmounted?;
+    let address = std::fs::read_to_string(bundle.join(ADDRESS)).unwrap_or_default();
+    address.strip_prefix("unix://").map_or(Ok(()), |path| socket::remove_dead(Path::new(path)))?;
     let response = DeleteResponse {
         pid: u32::try_from(pid).unwrap_or(0),
         exit_status: 128 + SIGKILL.unsigned_abs(),

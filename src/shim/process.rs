@@ -7,6 +7,8 @@ use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use rustix::process::WaitStatus;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::io::{Streams, Wanted};
 use crate::container::create::Streams as Ends;
@@ -47,13 +49,14 @@ pub struct Process {
     pub pid: i32,
     /// What moves its bytes, while there are any.
     pub streams: Option<Streams>,
+    draining: Option<JoinHandle<()>>,
     exit: watch::Sender<Option<Exit>>,
 }
 
 impl Process {
     /// A process that is still to be made.
     pub fn new(stdio: Wanted) -> Self {
-        Self { stdio, pid: 0, streams: None, exit: watch::Sender::new(None) }
+        Self { stdio, pid: 0, streams: None, draining: None, exit: watch::Sender::new(None) }
     }
 
     /// How it ended, if it has.
@@ -61,9 +64,29 @@ impl Process {
         *self.exit.borrow()
     }
 
-    /// Notes that it has ended, and tells who waits.
-    pub fn exited(&self, exit: Exit) {
+    /// Notes that it has ended, and tells who waits. Pipes end with the last process that has them; a terminal is this
+    /// one's, and nobody else says that nothing more comes.
+    pub fn exited(&mut self, exit: Exit) {
         self.exit.send_replace(Some(exit));
+        if self.stdio.terminal
+            && let Some(streams) = self.streams.take()
+        {
+            self.draining = Some(tokio::spawn(drain(streams)));
+        }
+    }
+
+    /// Waits until its output is where it belongs, but not for ever.
+    pub fn drained(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let streams = self.streams.take();
+        let draining = self.draining.take();
+        async move {
+            match (streams, draining) {
+                (Some(streams), _) => drain(streams).await,
+                // It has its own limit, and nobody ends it.
+                (None, Some(draining)) => draining.await.unwrap_or_default(),
+                (None, None) => {}
+            }
+        }
     }
 
     /// Notes that there was never anything of it: nobody is to wait, or to read.
@@ -115,6 +138,14 @@ impl Process {
         u32::try_from(self.pid).unwrap_or(0)
     }
 }
+
+async fn drain(mut streams: Streams) {
+    // What is not read by then is lost.
+    timeout(PATIENCE, streams.drained()).await.unwrap_or_default();
+}
+
+/// How long output may take to be read once its process has ended: what containerd's own shim gives it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The moment of an exit, for messages; nothing before it.
 pub fn exited_at(exit: Option<Exit>) -> MessageField<Timestamp> {

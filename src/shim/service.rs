@@ -19,7 +19,7 @@ use super::pod::Pod;
 use super::process::{exited_at, timestamp};
 use crate::container::status::Status as Doing;
 
-/// How long output may take to be read once its process has ended.
+/// How long a process that was killed may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name of the service from containerd 2.0 on, and before.
@@ -124,9 +124,7 @@ impl Task for Service {
         if let Some(ended) = ending.ended {
             timeout(PATIENCE, ended).await.map(drop).unwrap_or_default();
         }
-        if let Some(drained) = ending.drained {
-            timeout(PATIENCE, drained).await.unwrap_or_default();
-        }
+        ending.drained.await;
         let (pid, exit) = self.pod().delete(&request.id, &request.exec_id).map_err(|error| status(&error))?;
         Ok(DeleteResponse {
             pid,

@@ -29,7 +29,7 @@ pub const SOCKET: i32 = 3;
 const LONGEST_INPUT: u64 = 10 << 20;
 
 /// Where a server says what it is reached at: containerd 1.6 looks for it when it is started again.
-const ADDRESS: &str = "address";
+pub const ADDRESS: &str = "address";
 
 /// The environment variable with containerd's socket for events.
 pub const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";

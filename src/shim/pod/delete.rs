@@ -1,5 +1,6 @@
 //! Delete: what a process has left goes, and with the first one the container.
 
+use std::pin::Pin;
 use std::time::SystemTime;
 
 use containerd_shim_protos::events::task::TaskDelete;
@@ -17,9 +18,9 @@ use crate::sys::process::SIGKILL;
 /// What there is to be waited for first.
 pub struct Ending {
     /// The end of the process, unless it never began.
-    pub ended: Option<Box<dyn Future<Output = Exit> + Send + Unpin>>,
+    pub ended: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
     /// The end of its output.
-    pub drained: Option<Box<dyn Future<Output = ()> + Send + Unpin>>,
+    pub drained: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Pod {
@@ -44,11 +45,8 @@ impl Pod {
         }
         let process = self.process_mut(id, exec_id)?;
         let ended = (process.pid != 0).then(|| process.ended());
-        let drained = process.streams.as_mut().map(|streams| streams.drained());
-        Ok(Ending {
-            ended: ended.map(|ended| Box::new(Box::pin(ended)) as _),
-            drained: drained.map(|drained| Box::new(Box::pin(drained)) as _),
-        })
+        let drained = process.drained();
+        Ok(Ending { ended: ended.map(|ended| Box::pin(ended) as _), drained: Box::pin(drained) })
     }
 
     /// Removes a process that has ended; what it was.
