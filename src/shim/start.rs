@@ -121,7 +121,7 @@ fn launch(listener: UnixListener, flags: &Flags, asked: &Asked, spec: &Spec) -> 
     let program = std::env::current_exe().context(what)?;
     let mut server = Command::new(program);
     server.args(["-namespace", &flags.namespace, "-id", &flags.id, "-address", &asked.containerd]);
-    if asked.debug {
+    if asked.debug || asked.settings.debug {
         server.arg("-debug");
     }
     if !asked.ttrpc.is_empty() {
