@@ -117,8 +117,14 @@ impl Containerd {
 
     /// The action `start`.
     pub fn start(&self, bundle: Bundle) -> Shim<'_> {
+        let command = self.command(&bundle, &["start"]);
+        self.start_by(command, bundle)
+    }
+
+    /// The same, by a command that comes to it.
+    pub fn start_by(&self, mut command: Command, bundle: Bundle) -> Shim<'_> {
         bundle.write();
-        let output = self.command(&bundle, &["start"]).output().unwrap();
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let address = String::from_utf8(output.stdout).unwrap();
         let client = Client::connect(&address).expect("the server answers");

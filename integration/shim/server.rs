@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use containerd_shim_protos::Client;
 use containerd_shim_protos::api::*;
@@ -171,4 +172,49 @@ fn the_pod_accounts_for_it_and_its_container_does_not() {
     shim.delete();
     shim.shut_down();
     until("the server ends", || !shim.alive());
+}
+
+/// No process may be in a cgroup of v2 that hands controllers on, so there it has a leaf, which ends with it.
+#[test]
+fn on_cgroup_v2_the_pod_accounts_for_it_in_a_leaf() {
+    skip_unless!(is_root(), "needs root");
+    let Some(unified) = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .into_iter()
+        .map(Path::new)
+        .find(|dir| dir.join("cgroup.procs").exists() && dir.join("cgroup.controllers").exists())
+    else {
+        skip!("needs a cgroup2")
+    };
+    let pod = unique("pod");
+    fs::create_dir(unified.join(&pod)).unwrap();
+    let cgroup = PodCgroup { dirs: vec![unified.join(&pod)] };
+    let containerd = Containerd::new();
+    let bundle = in_group(obedient(), &group()).edit(|config| {
+        config["linux"]["cgroupsPath"] = json!(format!("/{pod}/container"));
+        // The controllers are those of v1 on most machines.
+        config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
+    });
+    let inner = containerd.command(&bundle, &["start"]);
+    let view = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", "private", "sh", "-c", view, "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(bundle.path()).stdin(Stdio::null());
+    for (name, value) in inner.get_envs() {
+        command.env(name, value.expect("it is set"));
+    }
+    let shim = containerd.start_by(command, bundle);
+    let own = |pid: i32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("0::")).expect("a cgroup of v2").to_owned()
+    };
+    assert_eq!(own(shim.pid), format!("/{pod}/sandrun-shim"));
+    let pid = shim.create() as i32;
+    assert_eq!(own(pid), format!("/{pod}/container"));
+    shim.kill(9);
+    shim.wait("");
+    shim.delete();
+    shim.shut_down();
+    until("the server ends", || !shim.alive());
+    assert!(!cgroup.dirs[0].join("sandrun-shim").exists());
 }
