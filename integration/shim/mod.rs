@@ -2,6 +2,7 @@
 //! tells in which order.
 
 mod actions;
+mod checkpoint;
 mod driver;
 mod ends;
 mod life;
