@@ -48,6 +48,7 @@ mod rootfs;
 mod rootless;
 mod runtimeclass;
 mod seccomp;
+mod shim;
 mod spec;
 mod systemd;
 mod tryout;

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{Bundle, Output, Runtime, is_root, leaks};
 
 /// Why nothing can be checkpointed here.
-fn obstacle() -> Option<String> {
+pub fn obstacle() -> Option<String> {
     if !is_root() {
         return Some("needs root".to_owned());
     }

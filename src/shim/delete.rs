@@ -8,11 +8,16 @@ use std::time::SystemTime;
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 
+use super::cgroup;
 use super::flags::Flags;
+use super::grouping::Spec;
 use super::options::Settings;
 use super::process::timestamp;
-use super::rootfs;
+use super::sink::Sink;
+use super::socket;
+use super::start::ADDRESS;
 use crate::container::delete::delete as remove;
+use crate::container::rootfs;
 use crate::container::state::Lock;
 use crate::container::status::find;
 use crate::error::{Context, Result};
@@ -49,11 +54,15 @@ pub fn delete(flags: &Flags) -> Result<()> {
     let pid =
         find(&root, &flags.id, Lock::None).ok().and_then(|found| found.record.process).map_or(0, |it| it.pid);
     let removed = remove(&root, &flags.id, true);
-    let unmounted = rootfs::unmount(&bundle);
-    for error in removed? {
-        eprintln!("{error}");
+    let unmounted = rootfs::unmount(&bundle.join("rootfs"));
+    let sink = Sink::open(flags.debug);
+    removed?.iter().for_each(|error| sink.error(&error.to_string()));
+    if let Ok(spec) = Spec::read(&bundle) {
+        cgroup::tidy(&spec, &sink);
     }
     unmounted?;
+    let address = std::fs::read_to_string(bundle.join(ADDRESS)).unwrap_or_default();
+    address.strip_prefix("unix://").map_or(Ok(()), |path| socket::remove_dead(Path::new(path)))?;
     let response = DeleteResponse {
         pid: u32::try_from(pid).unwrap_or(0),
         exit_status: 128 + SIGKILL.unsigned_abs(),

@@ -18,11 +18,6 @@ pub fn status(error: &Error) -> ttrpc::Error {
     ttrpc::Error::RpcStatus(get_status(code, error.to_string()))
 }
 
-/// A call that this version does not have.
-pub fn unimplemented(what: &str) -> ttrpc::Error {
-    ttrpc::Error::RpcStatus(get_status(Code::UNIMPLEMENTED, what))
-}
-
 /// The container, or the process, that a call names is not there.
 pub fn missing(what: String) -> Error {
     Error::new(Kind::NotFound, what, "")

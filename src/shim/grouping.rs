@@ -15,6 +15,15 @@ const LABELS: [&str; 2] = ["io.containerd.runc.v2.group", "io.kubernetes.cri.san
 pub struct Spec {
     #[serde(default)]
     annotations: HashMap<String, String>,
+    #[serde(default)]
+    linux: Linux,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Linux {
+    #[serde(default)]
+    cgroups_path: String,
 }
 
 impl Spec {
@@ -31,6 +40,12 @@ impl Spec {
     /// The group of a container: its own id where nothing names one.
     pub fn group<'a>(&'a self, id: &'a str) -> &'a str {
         LABELS.iter().find_map(|label| self.annotations.get(*label)).map_or(id, String::as_str)
+    }
+
+    /// Whether a pod of Kubernetes is its group, and `linux.cgroupsPath`: then the cgroup above it is the pod's.
+    pub fn pod_cgroups_path(&self) -> Option<&str> {
+        let in_pod = LABELS.get(1).is_some_and(|label| self.annotations.contains_key(*label));
+        Some(self.linux.cgroups_path.as_str()).filter(|path| in_pod && !path.is_empty())
     }
 }
 

@@ -180,3 +180,6 @@ fn read_file(path: &Path, named: bool) -> Result<Form> {
 fn undecodable(error: protobuf::Error) -> Error {
     Error::new(Kind::Invalid, "cannot decode the options", error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

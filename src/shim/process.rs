@@ -1,13 +1,18 @@
 //! A process of a container, as containerd knows it: the container's own, or that of an exec.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use rustix::process::WaitStatus;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::io::Streams;
+use super::io::{Streams, Wanted};
+use crate::container::create::Streams as Ends;
+use crate::error::Result;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy)]
@@ -36,34 +41,22 @@ pub fn timestamp(at: SystemTime) -> Timestamp {
     }
 }
 
-/// The streams that containerd asked for, by the names it gave them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stdio {
-    /// Standard input.
-    pub stdin: String,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-    /// Whether a terminal is in their place.
-    pub terminal: bool,
-}
-
 /// A process.
 pub struct Process {
     /// What it was asked to be connected to.
-    pub stdio: Stdio,
+    pub stdio: Wanted,
     /// Its number in our pid namespace, 0 before it is made.
     pub pid: i32,
     /// What moves its bytes, while there are any.
     pub streams: Option<Streams>,
+    draining: Option<JoinHandle<()>>,
     exit: watch::Sender<Option<Exit>>,
 }
 
 impl Process {
     /// A process that is still to be made.
-    pub fn new(stdio: Stdio) -> Self {
-        Self { stdio, pid: 0, streams: None, exit: watch::Sender::new(None) }
+    pub fn new(stdio: Wanted) -> Self {
+        Self { stdio, pid: 0, streams: None, draining: None, exit: watch::Sender::new(None) }
     }
 
     /// How it ended, if it has.
@@ -71,9 +64,35 @@ impl Process {
         *self.exit.borrow()
     }
 
-    /// Notes that it has ended, and tells who waits.
-    pub fn exited(&self, exit: Exit) {
+    /// Notes that it has ended, and tells who waits. Pipes end with the last process that has them; a terminal is this
+    /// one's, and nobody else says that nothing more comes.
+    pub fn exited(&mut self, exit: Exit) {
         self.exit.send_replace(Some(exit));
+        if self.stdio.terminal
+            && let Some(streams) = self.streams.take()
+        {
+            self.draining = Some(tokio::spawn(drain(streams)));
+        }
+    }
+
+    /// Waits until its output is where it belongs, but not for ever.
+    pub fn drained(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let streams = self.streams.take();
+        let draining = self.draining.take();
+        async move {
+            match (streams, draining) {
+                (Some(streams), _) => drain(streams).await,
+                // It has its own limit, and nobody ends it.
+                (None, Some(draining)) => draining.await.unwrap_or_default(),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Notes that there was never anything of it: nobody is to wait, or to read.
+    pub fn never_ran(&mut self) {
+        self.streams = None;
+        self.exited(Exit { status: 255, at: SystemTime::now() });
     }
 
     /// Waits for its end, however often and by whomever that is asked.
@@ -91,11 +110,42 @@ impl Process {
         self.pid != 0 && self.exit().is_none()
     }
 
+    /// What it gets as standard streams, once; with a terminal nothing.
+    ///
+    /// # Errors
+    /// When they cannot be given to the host's ids that it will have.
+    pub fn child_ends(&mut self, owner: (u32, u32)) -> Result<Option<Ends>> {
+        let Some(streams) = &mut self.streams else { return Ok(None) };
+        streams.give_to(owner)?;
+        Ok(streams.child_ends())
+    }
+
+    /// Where its terminal is sent, once; without one nowhere.
+    pub fn console(&mut self) -> Option<OwnedFd> {
+        self.streams.as_mut().and_then(Streams::console)
+    }
+
+    /// Begins to move its bytes.
+    ///
+    /// # Errors
+    /// When a fifo cannot be opened.
+    pub fn begin(&mut self) -> Result<()> {
+        self.streams.as_mut().map_or(Ok(()), Streams::begin)
+    }
+
     /// Its number as messages have it.
     pub fn number(&self) -> u32 {
         u32::try_from(self.pid).unwrap_or(0)
     }
 }
+
+async fn drain(mut streams: Streams) {
+    // What is not read by then is lost.
+    timeout(PATIENCE, streams.drained()).await.unwrap_or_default();
+}
+
+/// How long output may take to be read once its process has ended: what containerd's own shim gives it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The moment of an exit, for messages; nothing before it.
 pub fn exited_at(exit: Option<Exit>) -> MessageField<Timestamp> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use ttrpc::r#async::Server;
 
 use super::events::Events;
@@ -18,12 +18,16 @@ use super::process::Exit;
 use super::service::{self, Service};
 use super::sink::Sink;
 use super::start::{SOCKET, TTRPC_ADDRESS};
-use super::{exits, socket};
+use super::{cgroup, exits, socket};
 use crate::error::{Context, Result};
 use crate::sys::process::adopt_descriptor;
+use crate::sys::text;
 
 /// How long the end may wait for containerd to hear the last events.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long after a call the next one may be expected.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Where the server's pid is, in the bundle.
 const PID: &str = "shim.pid";
@@ -49,6 +53,7 @@ fn run(flags: Flags, sink: &Sink) -> Result<()> {
     std::fs::write(PID, std::process::id().to_string()).context(|| format!("cannot write {PID}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     runtime.context(what)?.block_on(converse(listener, flags, sink))?;
+    cgroup::part(sink);
     path.map_or(Ok(()), |path| socket::remove(&path))
 }
 
@@ -61,7 +66,9 @@ async fn converse(listener: UnixListener, flags: Flags, sink: &Sink) -> Result<(
     let events = Events::to(&address, &flags.namespace, sink.clone());
     let pod = Arc::new(Mutex::new(Pod::new(flags.namespace, events.clone(), sink.clone())));
     let done = Arc::new(Notify::new());
-    let service = Arc::new(Service::new(pod.clone(), done.clone()));
+    let busy = Arc::new(Notify::new());
+    tokio::spawn(rest(busy.clone()));
+    let service = Arc::new(Service::new(pod.clone(), done.clone(), busy));
     let mut server = service::register(Server::new(), service);
     server = server.add_listener(service::listener(OwnedFd::from(listener)).context(what)?);
     server.start().await.map_err(|error| error.to_string()).context(what)?;
@@ -81,4 +88,14 @@ async fn converse(listener: UnixListener, flags: Flags, sink: &Sink) -> Result<(
     // The answer to Shutdown is on its way meanwhile.
     timeout(FAREWELL, events.told()).await.unwrap_or_default();
     Ok(())
+}
+
+/// Takes as little memory as can be while there is nothing to do, which is nearly always.
+async fn rest(busy: Arc<Notify>) {
+    loop {
+        busy.notified().await;
+        sleep(QUIET).await;
+        // What the kernel keeps costs memory, and nothing else.
+        text::forget().unwrap_or_default();
+    }
 }

@@ -13,12 +13,13 @@ use tokio::time::timeout;
 use ttrpc::r#async::transport::Listener;
 use ttrpc::r#async::{Server, TtrpcContext};
 
-use super::errors::{status, unimplemented};
+use super::errors::status;
+use super::io::{Streams, Wanted};
 use super::pod::Pod;
 use super::process::{exited_at, timestamp};
 use crate::container::status::Status as Doing;
 
-/// How long output may take to be read once its process has ended.
+/// How long a process that was killed may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The name of the service from containerd 2.0 on, and before.
@@ -28,6 +29,7 @@ const NAMES: [&str; 2] = ["containerd.task.v3.Task", "containerd.task.v2.Task"];
 pub struct Service {
     pod: Arc<Mutex<Pod>>,
     done: Arc<Notify>,
+    busy: Arc<Notify>,
 }
 
 /// Nobody holds it while waiting for something, so it is free; and no panic ends but the whole process.
@@ -53,12 +55,13 @@ pub fn register(mut server: Server, service: Arc<Service>) -> Server {
 }
 
 impl Service {
-    /// The service; `done` hears that the server may end.
-    pub fn new(pod: Arc<Mutex<Pod>>, done: Arc<Notify>) -> Self {
-        Self { pod, done }
+    /// The service; `done` hears that the server may end, `busy` that there was something to do.
+    pub fn new(pod: Arc<Mutex<Pod>>, done: Arc<Notify>, busy: Arc<Notify>) -> Self {
+        Self { pod, done, busy }
     }
 
     fn pod(&self) -> MutexGuard<'_, Pod> {
+        self.busy.notify_one();
         lock(&self.pod)
     }
 }
@@ -89,12 +92,30 @@ impl Task for Service {
     }
 
     async fn create(&self, _: &TtrpcContext, request: CreateTaskRequest) -> Answer<CreateTaskResponse> {
-        let pid = self.pod().create(&request).map_err(|error| status(&error))?;
+        let stdio = Wanted {
+            stdin: request.stdin.clone(),
+            stdout: request.stdout.clone(),
+            stderr: request.stderr.clone(),
+            terminal: request.terminal,
+            namespace: self.pod().namespace.clone(),
+            id: request.id.clone(),
+        };
+        self.pod().check_new(&request.id).map_err(|error| status(&error))?;
+        let streams = Streams::open(&stdio).await.map_err(|error| status(&error))?;
+        let pid = self.pod().create(&request, stdio, streams).map_err(|error| status(&error))?;
         Ok(CreateTaskResponse { pid, ..CreateTaskResponse::default() })
     }
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> Answer<StartResponse> {
-        let pid = self.pod().start(&request.id, &request.exec_id).map_err(|error| status(&error))?;
+        let StartRequest { id, exec_id, .. } = request;
+        if exec_id.is_empty() {
+            let pid = self.pod().start(&id).map_err(|error| status(&error))?;
+            self.pod().watch_memory(&id, Arc::downgrade(&self.pod));
+            return Ok(StartResponse { pid, ..StartResponse::default() });
+        }
+        let stdio = self.pod().check_exec(&id, &exec_id).map_err(|error| status(&error))?;
+        let streams = Streams::open(&stdio).await.map_err(|error| status(&error))?;
+        let pid = self.pod().start_exec(&id, &exec_id, streams).map_err(|error| status(&error))?;
         Ok(StartResponse { pid, ..StartResponse::default() })
     }
 
@@ -103,9 +124,7 @@ impl Task for Service {
         if let Some(ended) = ending.ended {
             timeout(PATIENCE, ended).await.map(drop).unwrap_or_default();
         }
-        if let Some(drained) = ending.drained {
-            timeout(PATIENCE, drained).await.unwrap_or_default();
-        }
+        ending.drained.await;
         let (pid, exit) = self.pod().delete(&request.id, &request.exec_id).map_err(|error| status(&error))?;
         Ok(DeleteResponse {
             pid,
@@ -176,8 +195,9 @@ impl Task for Service {
         })
     }
 
-    async fn stats(&self, _: &TtrpcContext, _: StatsRequest) -> Answer<StatsResponse> {
-        Err(unimplemented("statistics"))
+    async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> Answer<StatsResponse> {
+        let stats = self.pod().stats(&request.id).map_err(|error| status(&error))?;
+        Ok(StatsResponse { stats: MessageField::some(stats), ..StatsResponse::default() })
     }
 
     async fn connect(&self, _: &TtrpcContext, request: ConnectRequest) -> Answer<ConnectResponse> {

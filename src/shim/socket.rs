@@ -49,6 +49,18 @@ pub fn find_or_make(path: &Path) -> Result<Socket> {
     Ok(Socket::Fresh(listener))
 }
 
+/// Removes the socket of a server that is gone; one that answers is a pod's that goes on.
+///
+/// # Errors
+/// The failed call.
+pub fn remove_dead(path: &Path) -> Result<()> {
+    let what = || format!("cannot remove the socket {}", path.display());
+    let Some(dir) = path.parent().filter(|_| path.exists()) else { return Ok(()) };
+    let lock = File::open(dir).context(what)?;
+    flock(&lock, FlockOperation::LockExclusive).call(|| "flock(2)".to_owned()).context(what)?;
+    if UnixStream::connect(path).is_ok() { Ok(()) } else { remove(path) }
+}
+
 /// Removes a socket; one that is not there is no error.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ use super::cgroup;
 use super::flags::Flags;
 use super::grouping::Spec;
 use super::options::Settings;
+use super::sink::Sink;
 use super::socket::{self, Socket};
 use crate::error::{Context, Result};
 use crate::sys::process::{close_on_exec_from, inherit_as};
@@ -28,7 +29,7 @@ pub const SOCKET: i32 = 3;
 const LONGEST_INPUT: u64 = 10 << 20;
 
 /// Where a server says what it is reached at: containerd 1.6 looks for it when it is started again.
-const ADDRESS: &str = "address";
+pub const ADDRESS: &str = "address";
 
 /// The environment variable with containerd's socket for events.
 pub const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";
@@ -114,13 +115,13 @@ fn bootstrap_params(input: &[u8], flags: &Flags) -> Option<BootstrapParams> {
 fn launch(listener: UnixListener, flags: &Flags, asked: &Asked, spec: &Spec) -> Result<()> {
     let what = || "cannot start the server".to_owned();
     die_before_containerd();
-    cgroup::join(&asked.settings, spec);
+    cgroup::join(&asked.settings, spec, &Sink::open(asked.debug));
     close_on_exec_from(SOCKET).context(what)?;
     inherit_as(listener.as_fd(), SOCKET).context(what)?;
     let program = std::env::current_exe().context(what)?;
     let mut server = Command::new(program);
     server.args(["-namespace", &flags.namespace, "-id", &flags.id, "-address", &asked.containerd]);
-    if asked.debug {
+    if asked.debug || asked.settings.debug {
         server.arg("-debug");
     }
     if !asked.ttrpc.is_empty() {
@@ -142,7 +143,11 @@ fn die_before_containerd() {
 
 fn answer(address: &str, message: bool) -> Result<()> {
     let what = || "cannot print the address".to_owned();
-    let bytes = match message {
+    std::io::stdout().write_all(&encoded(address, message).context(what)?).context(what)
+}
+
+fn encoded(address: &str, message: bool) -> Result<Vec<u8>, String> {
+    match message {
         true => {
             let result = BootstrapResult {
                 version: 3,
@@ -150,10 +155,12 @@ fn answer(address: &str, message: bool) -> Result<()> {
                 protocol: "ttrpc".to_owned(),
                 ..BootstrapResult::default()
             };
-            result.write_to_bytes().map_err(|error| error.to_string()).context(what)?
+            result.write_to_bytes().map_err(|error| error.to_string())
         }
         // Version 2 of the service, by ttrpc, for every version of containerd that there is.
-        false => address.as_bytes().to_vec(),
-    };
-    std::io::stdout().write_all(&bytes).context(what)
+        false => Ok(address.as_bytes().to_vec()),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,5 +17,7 @@ pub mod process;
 pub mod schedule;
 pub mod seccomp;
 pub mod socket;
+pub mod text;
+pub mod watch;
 
 pub use error::{CallError, Syscall};

@@ -256,6 +256,24 @@ pub fn place(descriptor: impl AsFd, number: i32) -> Result<(), CallError> {
     check(result.into()).map(drop).call(call)
 }
 
+/// Gives descriptors the numbers from `first` up, to be inherited, and allocates nothing. Whatever had a number before
+/// is closed, so this is for a clone that executes another program next.
+///
+/// # Errors
+/// EMFILE.
+pub fn place_from<const N: usize>(first: i32, descriptors: [BorrowedFd<'_>; N]) -> Result<(), CallError> {
+    let above = first.saturating_add(i32::try_from(N).unwrap_or(i32::MAX));
+    // Out of the way of each other first.
+    let moved = descriptors.map(|it| rustix::io::fcntl_dupfd_cloexec(it, above));
+    for (from, number) in moved.into_iter().zip(first..) {
+        let from = from.call(|| format!("fcntl(F_DUPFD_CLOEXEC, {above})"))?;
+        // SAFETY: nothing uses what the number was before, until the next program begins.
+        let result = unsafe { libc::dup2(from.as_raw_fd(), number) };
+        check(result.into()).call(|| format!("dup2({from:?}, {number})"))?;
+    }
+    Ok(())
+}
+
 /// The ABI of Landlock, 0 where the kernel has none or it is not in the `lsm=` list.
 pub fn landlock_abi() -> u32 {
     const VERSION: u32 = 1;
@@ -309,20 +327,6 @@ pub fn check_namespace(namespace: impl AsFd, flag: u64) -> Result<(), CallError>
     })
 }
 
-/// The user namespace that a namespace belongs to (`ioctl_ns(2)`, Linux 4.9).
-///
-/// # Errors
-/// EPERM when it is none of ours, nor below ours.
-pub fn owner_of_namespace(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
-    const NS_GET_USERNS: u64 = 0xb701;
-    let fd = namespace.as_fd().as_raw_fd();
-    // SAFETY: the request takes no argument and returns a new descriptor.
-    let owner = unsafe { libc::ioctl(fd, NS_GET_USERNS as _) };
-    check(owner.into()).call(|| format!("ioctl({fd}, NS_GET_USERNS)"))?;
-    // SAFETY: the kernel returned a new descriptor, which nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(owner) })
-}
-
 /// Has the next program find a descriptor at a number above the standard ones, where nothing of ours is by then.
 ///
 /// # Errors
@@ -340,6 +344,20 @@ pub fn inherit_as(descriptor: BorrowedFd<'_>, number: i32) -> Result<(), CallErr
     // SAFETY: the caller has nothing open at that number, which is for the program that it becomes or starts.
     let result = unsafe { libc::dup2(from, number) };
     check(result.into()).map(drop).call(call)
+}
+
+/// The user namespace that a namespace belongs to (`ioctl_ns(2)`, Linux 4.9).
+///
+/// # Errors
+/// EPERM when it is none of ours, nor below ours.
+pub fn owner_of_namespace(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
+    const NS_GET_USERNS: u64 = 0xb701;
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    let owner = unsafe { libc::ioctl(fd, NS_GET_USERNS as _) };
+    check(owner.into()).call(|| format!("ioctl({fd}, NS_GET_USERNS)"))?;
+    // SAFETY: the kernel returned a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(owner) })
 }
 
 /// The signal that cannot be caught (`signal(7)`).

@@ -22,6 +22,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::oci;
 use crate::plan::intel_rdt::Shares;
 use crate::shim::errors::cannot_signal;
+use crate::shim::metrics;
 
 impl Pod {
     /// What a process is doing.
@@ -31,8 +32,11 @@ impl Pod {
     pub fn status(&self, id: &str, exec_id: &str) -> Result<Status> {
         let container = self.container(id)?;
         let process = container.process(exec_id)?;
-        if process.exit().is_some() || container.untold.is_some() && exec_id.is_empty() {
+        if process.exit().is_some() || exec_id.is_empty() && container.ended() {
             return Ok(Status::Stopped);
+        }
+        if container.checkpoint.is_some() {
+            return Ok(Status::Created);
         }
         let status = container.find(id, Lock::None).map_or(Status::Stopped, |found| found.status);
         Ok(match (exec_id, status) {
@@ -127,6 +131,14 @@ impl Pod {
         Ok(pids.into_iter().map(|pid| container.info(pid)).collect())
     }
 
+    /// What a container uses.
+    ///
+    /// # Errors
+    /// `NotFound` without a cgroup.
+    pub fn stats(&self, id: &str) -> Result<Any> {
+        metrics::of(&Dirs::open(&self.container(id)?.cgroup, &cgroup::detect()?)?)
+    }
+
     /// Writes a container to files. It takes as long as CRIU needs, and the pod's other containers wait.
     ///
     /// # Errors
@@ -166,10 +178,8 @@ impl Pod {
     /// # Errors
     /// Those of the call.
     pub fn resize(&mut self, id: &str, exec_id: &str, width: u32, height: u32) -> Result<()> {
-        match &self.process(id, exec_id)?.streams {
-            Some(streams) => streams.resize(width, height),
-            None => Ok(()),
-        }
+        let streams = &mut self.process_mut(id, exec_id)?.streams;
+        streams.as_mut().map_or(Ok(()), |streams| streams.resize(width, height))
     }
 
     /// Lets standard input end.

@@ -1,5 +1,6 @@
 //! Delete: what a process has left goes, and with the first one the container.
 
+use std::pin::Pin;
 use std::time::SystemTime;
 
 use containerd_shim_protos::events::task::TaskDelete;
@@ -7,19 +8,19 @@ use containerd_shim_protos::protobuf::MessageField;
 
 use super::Pod;
 use crate::container::delete::delete;
+use crate::container::rootfs;
 use crate::container::state::Lock;
 use crate::container::status::Status;
 use crate::error::{Error, Kind, Result};
 use crate::shim::process::{Exit, timestamp};
-use crate::shim::rootfs;
 use crate::sys::process::SIGKILL;
 
 /// What there is to be waited for first.
 pub struct Ending {
     /// The end of the process, unless it never began.
-    pub ended: Option<Box<dyn Future<Output = Exit> + Send + Unpin>>,
+    pub ended: Option<Pin<Box<dyn Future<Output = Exit> + Send>>>,
     /// The end of its output.
-    pub drained: Option<Box<dyn Future<Output = ()> + Send + Unpin>>,
+    pub drained: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Pod {
@@ -33,7 +34,7 @@ impl Pod {
                 let what = format!("cannot delete {}", if exec_id.is_empty() { id } else { exec_id });
                 return Err(Error::new(Kind::WrongState, what, "it runs").fix("stop it first"));
             }
-            Status::Created if exec_id.is_empty() => {
+            Status::Created if exec_id.is_empty() && self.container(id)?.checkpoint.is_none() => {
                 let found = self.container(id)?.find(id, Lock::None)?;
                 if let Some(process) = &found.process {
                     // It may just have ended.
@@ -44,11 +45,8 @@ impl Pod {
         }
         let process = self.process_mut(id, exec_id)?;
         let ended = (process.pid != 0).then(|| process.ended());
-        let drained = process.streams.as_mut().map(|streams| streams.drained());
-        Ok(Ending {
-            ended: ended.map(|ended| Box::new(Box::pin(ended)) as _),
-            drained: drained.map(|drained| Box::new(Box::pin(drained)) as _),
-        })
+        let drained = process.drained();
+        Ok(Ending { ended: ended.map(|ended| Box::pin(ended) as _), drained: Box::pin(drained) })
     }
 
     /// Removes a process that has ended; what it was.
@@ -69,7 +67,7 @@ impl Pod {
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),
         }
-        rootfs::unmount(&container.bundle)?;
+        rootfs::unmount(&container.bundle.join("rootfs"))?;
         self.containers.remove(id);
         let told = exit.unwrap_or(Exit { status: 255, at: SystemTime::now() });
         self.events.send(&TaskDelete {

@@ -67,12 +67,13 @@ impl Pod {
         }
     }
 
-    /// Tells that memory ran out, if it did since the last time.
-    pub fn tell_oom(&mut self, id: &str) {
-        let Some(container) = self.containers.get_mut(id) else { return };
-        if container.oom_killed() {
+    /// Tells that memory ran out, if it did since the last time; whether it did.
+    pub fn tell_oom(&mut self, id: &str) -> bool {
+        let killed = self.containers.get_mut(id).is_some_and(Container::oom_killed);
+        if killed {
             self.events.send(&TaskOOM { container_id: id.to_owned(), ..TaskOOM::default() });
         }
+        killed
     }
 
     fn tell_exit(&self, container_id: &str, id: &str, pid: u32, exit: Exit) {

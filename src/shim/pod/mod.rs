@@ -5,16 +5,20 @@ mod create;
 mod delete;
 mod exec;
 mod exits;
+mod restore;
 mod start;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, Weak};
 
 use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use tokio::task::AbortHandle;
 
 use super::errors::missing;
 use super::events::Events;
+use super::oom;
 use super::options::Settings;
 use super::process::{Exit, Process};
 use super::sink::Sink;
@@ -46,8 +50,12 @@ struct Container {
     cgroup: String,
     /// How many of its processes were killed for want of memory, as far as that was told.
     oom_kills: u64,
+    /// Hears of the next one.
+    oom_watch: Option<AbortHandle>,
     /// Whether it has no pid namespace of its own, which would end with its first process.
     shares_pids: bool,
+    /// Where it comes from, until it is started, unless it is made anew.
+    checkpoint: Option<restore::Checkpoint>,
     /// How its first process ended, until it is told: all others are told before.
     untold: Option<Exit>,
 }
@@ -67,6 +75,22 @@ impl Pod {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.containers.is_empty()
+    }
+
+    /// Has somebody listen to what the kernel says of a container's memory, who needs the pod itself for that. It is a
+    /// help for those who look meanwhile: at the end it is asked once more.
+    pub fn watch_memory(&mut self, id: &str, pod: Weak<Mutex<Pod>>) {
+        let watch = match self.containers.get(id) {
+            Some(container) if container.oom_watch.is_none() => oom::watch(pod, id, &container.cgroup),
+            _ => return,
+        };
+        match (watch, self.containers.get_mut(id)) {
+            (Ok(watch), Some(container)) => container.oom_watch = watch,
+            (Err(error), _) => self.sink.warning(&error.to_string()),
+            _ => {}
+        }
+        // It may have been quicker.
+        self.tell_oom(id);
     }
 
     fn container(&self, id: &str) -> Result<&Container> {
@@ -106,9 +130,22 @@ impl Container {
         }
     }
 
+    /// Whether its first process has ended.
+    fn ended(&self) -> bool {
+        self.untold.is_some() || self.init.exit().is_some()
+    }
+
     /// What the library knows of it.
     fn find(&self, id: &str, lock: Lock) -> Result<Found> {
         find(&self.settings.root, id, lock)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.oom_watch {
+            watch.abort();
+        }
     }
 }
 

@@ -2,66 +2,67 @@
 
 use containerd_shim_protos::events::task::{TaskExecStarted, TaskStart};
 
-use super::Pod;
+use super::{Exec, Pod};
 use crate::container::create::Console;
-use crate::container::exec::{Process as Given, Wish, exec};
+use crate::container::exec::{Process as Given, Wish, exec as run_in};
 use crate::container::start::start;
 use crate::container::state::Lock;
 use crate::error::{Error, Kind, Result};
-use crate::shim::io::Streams;
+use crate::plan::Change;
+use crate::shim::io::{Streams, Wanted};
 
 impl Pod {
-    /// Runs it; the result is its pid. Its end, should it have come already, is told after this.
+    /// Runs the program of a container; the result is its pid. Its end, should it have come already, is told after this.
     ///
     /// # Errors
     /// Why it cannot be executed.
-    pub fn start(&mut self, id: &str, exec_id: &str) -> Result<u32> {
-        if !exec_id.is_empty() {
-            return self.start_exec(id, exec_id);
+    pub fn start(&mut self, id: &str) -> Result<u32> {
+        let container = self.container_mut(id)?;
+        if let Some(checkpoint) = container.checkpoint.take() {
+            self.restore(id, checkpoint)?;
+        } else {
+            let found = container.find(id, Lock::Exclusive)?;
+            container.init.begin()?;
+            start(&found)?;
         }
-        let container = self.container(id)?;
-        start(&container.find(id, Lock::Exclusive)?)?;
-        let pid = container.init.number();
+        let pid = self.process(id, "")?.number();
         self.events.send(&TaskStart { container_id: id.to_owned(), pid, ..TaskStart::default() });
         Ok(pid)
     }
 
-    fn start_exec(&mut self, id: &str, exec_id: &str) -> Result<u32> {
-        let (events, sink) = (self.events.clone(), self.sink.clone());
-        let container = self.container_mut(id)?;
+    /// The streams that an exec wants, if it can be started.
+    ///
+    /// # Errors
+    /// `NotFound`; `WrongState` when it was started before, or its container has ended.
+    pub fn check_exec(&self, id: &str, exec_id: &str) -> Result<Wanted> {
+        let container = self.container(id)?;
+        let exec = container.execs.get(exec_id).ok_or_else(|| super::no_process(exec_id))?;
         let refuse =
-            |why: &str| Err(Error::new(Kind::WrongState, format!("cannot start process {exec_id}"), why));
-        if container.init.exit().is_some() {
-            return refuse(&format!("container {id} init process is not running"));
+            |why: String| Err(Error::new(Kind::WrongState, format!("cannot start process {exec_id}"), why));
+        match exec.wanted {
+            _ if container.ended() => refuse(format!("container {id} init process is not running")),
+            None => refuse("it was started before".to_owned()),
+            Some(_) => Ok(exec.process.stdio.clone()),
         }
-        let settings = container.settings.clone();
-        let Some(exec_process) = container.execs.get_mut(exec_id) else {
-            return Err(super::no_process(exec_id));
-        };
-        let Some(process) = exec_process.wanted.take() else { return refuse("it was started before") };
-        let mut streams = Streams::open(&exec_process.process.stdio)?;
-        let mut wish = Wish {
-            id: id.to_owned(),
-            root: settings.root,
-            process: Given::Given(process),
-            console: streams.console().map_or(Console::None, Console::Socket),
-            streams: streams.child_ends(),
-            policy: settings.policy,
-            ..Wish::default()
-        };
-        let ready = exec(&mut wish)?;
-        drop(wish);
-        ready
-            .warnings
-            .iter()
-            .for_each(|it| sink.warning(&format!("exec {exec_id} in {id}: {}: {}", it.at, it.what)));
-        streams.begin()?;
-        ready.child.go()?;
-        exec_process.process.pid = ready.child.pid();
-        exec_process.process.streams = Some(streams);
-        ready.child.release();
-        let pid = exec_process.process.number();
-        events.send(&TaskExecStarted {
+    }
+
+    /// Runs the process of an exec with these streams; the result is its pid.
+    ///
+    /// # Errors
+    /// As [`Pod::check_exec`]; else why it cannot be executed. It has ended then, and whoever waits hears of it.
+    pub fn start_exec(&mut self, id: &str, exec_id: &str, streams: Streams) -> Result<u32> {
+        self.check_exec(id, exec_id)?;
+        let container = self.container_mut(id)?;
+        let (root, settings) = (container.settings.root.clone(), container.settings.clone());
+        let Some(exec) = container.execs.get_mut(exec_id) else { return Err(super::no_process(exec_id)) };
+        exec.process.streams = Some(streams);
+        let wish = Wish { id: id.to_owned(), root, policy: settings.policy, ..Wish::default() };
+        let warnings = run(exec, wish, settings.io_owner).inspect_err(|_| exec.process.never_ran())?;
+        let pid = exec.process.number();
+        for it in warnings {
+            self.sink.warning(&format!("exec {exec_id} in container {id}: {}: {}", it.at, it.what));
+        }
+        self.events.send(&TaskExecStarted {
             container_id: id.to_owned(),
             exec_id: exec_id.to_owned(),
             pid,
@@ -69,4 +70,19 @@ impl Pod {
         });
         Ok(pid)
     }
+}
+
+fn run(exec: &mut Exec, mut wish: Wish, owner: (u32, u32)) -> Result<Vec<Change>> {
+    let process = &mut exec.process;
+    if let Some(wanted) = exec.wanted.take() {
+        wish.process = Given::Given(wanted);
+    }
+    wish.console = process.console().map_or(Console::None, Console::Socket);
+    wish.streams = process.child_ends(owner)?;
+    let ready = run_in(&mut wish)?;
+    process.begin()?;
+    ready.child.go()?;
+    process.pid = ready.child.pid();
+    ready.child.release();
+    Ok(ready.warnings)
 }
