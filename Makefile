@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 STATIC := $(or $(CARGO_TARGET_DIR),target)/static
 MANUAL := $(or $(CARGO_TARGET_DIR),target)/manual
 
-.PHONY: help build release man check advisories test test-vm workload-denials bench demo install clean
+.PHONY: help build release man check advisories test test-vm test-k8s workload-denials bench demo install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: ## all tests; as root for those that start containers
 
 test-vm: release ## on Linux 6.1 and 6.12, cgroup v2, v1, hybrid and systemd, in VMs without KVM
 	integration/vm/test $(STATIC)/sandrun
+
+test-k8s: release ## on a real Kubernetes of one node, built from Debian's source package (the first time 20 minutes, then 10)
+	integration/kubernetes/test $(STATIC)/sandrun $(wildcard $(STATIC)/containerd-shim-sandrun-v2)
 
 workload-denials: ## what confinement refuses to real programs: writes integration/WORKLOADS.md (strace; ~5 minutes)
 	UPDATE_GOLDEN=1 cargo test --locked --test integration workloads::denials -- --ignored --nocapture

@@ -1,6 +1,7 @@
 //! How much a container is confined.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ pub enum Level {
 impl Level {
     /// The annotation by which a container asks for more than the default.
     pub const ANNOTATION: &str = "dev.sandrun.level";
+
+    /// The level that a program's name ends in, `sandrun-LEVEL`: the only way to choose one where an engine takes a
+    /// path and no flags (`BinaryName` of containerd's runc shim). Any other name chooses nothing.
+    pub fn named_by(program: &Path) -> Option<Level> {
+        program.file_name()?.to_str()?.strip_prefix("sandrun-")?.parse().ok()
+    }
 }
 
 impl FromStr for Level {
@@ -43,5 +50,29 @@ impl fmt::Display for Level {
             Level::Baseline => "baseline",
             Level::Strict => "strict",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Level;
+
+    #[test]
+    fn a_name_chooses_a_level_if_it_is_one() {
+        for (program, level) in [
+            ("/usr/local/bin/sandrun-strict", Some(Level::Strict)),
+            ("sandrun-oci", Some(Level::Oci)),
+            ("./sandrun-baseline", Some(Level::Baseline)),
+            ("sandrun", None),
+            ("/opt/sandrun-strict/sandrun", None),
+            ("sandrun-0.1.0", None),
+            ("sandrun-Strict", None),
+            ("runc-strict", None),
+            ("", None),
+        ] {
+            assert_eq!(Level::named_by(Path::new(program)), level, "{program}");
+        }
     }
 }

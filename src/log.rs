@@ -37,6 +37,11 @@ impl Log {
         self.append("error", &text);
     }
 
+    /// Tells of a mistake that was told on standard error already.
+    pub fn mistake(&self, text: &str) {
+        self.append("error", &one_line(text));
+    }
+
     /// Tells what a caller should know though nothing failed: only in the file, for nothing goes to standard
     /// error on success.
     pub fn warning(&self, text: &str) {
@@ -77,17 +82,19 @@ impl Log {
     fn append(&self, level: &str, text: &str) {
         let Some(path) = &self.path else { return };
         let time = crate::time::now();
-        let line = match self.format {
+        let mut line = match self.format {
             Format::Json => serde_json::json!({ "level": level, "msg": text, "time": time }).to_string(),
             Format::Text => format!("time={time:?} level={level} msg={text:?}"),
         };
+        line.push('\n');
+        // One write, for others append to the same file.
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o644)
             .custom_flags(libc::O_NOFOLLOW)
             .open(path);
-        if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
+        if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
             eprintln!("sandrun: cannot write the log {}: {error}", path.display());
         }
     }

@@ -1,5 +1,5 @@
 //! The engines that people use, with sandrun in the place of their runtime.
 
 mod docker;
-mod enclave;
+pub mod enclave;
 mod podman;

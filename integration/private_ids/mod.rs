@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::{Bundle, Output, Runtime, Scratch, is_root, leaks};
 
+mod pod;
 mod pool;
 mod refused;
 

@@ -237,7 +237,7 @@ fn mount(destination: &str, kind: &str, options: &[&str]) -> Value {
 }
 
 /// The probe, built once a run unless PROBE names one. It is static, for it runs in an empty root filesystem.
-fn probe() -> &'static Path {
+pub fn probe() -> &'static Path {
     static PROBE: OnceLock<PathBuf> = OnceLock::new();
     PROBE.get_or_init(|| {
         if let Some(path) = std::env::var_os("PROBE") {

@@ -1,11 +1,11 @@
 //! A runtime under test: sandrun, or a peer to compare with. Its state is in a directory of its own, and every
 //! container that it started is deleted when it is dropped.
 
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub struct Runtime {
     global: Vec<String>,
     patience: Duration,
     home: Scratch,
-    started: RefCell<Vec<String>>,
+    started: Mutex<Vec<String>>,
 }
 
 /// What a finished command said.
@@ -89,7 +89,7 @@ impl Runtime {
 
     fn new(program: PathBuf) -> Runtime {
         let home = Scratch::new("runtime");
-        let started = RefCell::new(Vec::new());
+        let started = Mutex::default();
         Runtime { program, wrapper: Vec::new(), global: Vec::new(), patience: PATIENCE, home, started }
     }
 
@@ -254,7 +254,7 @@ impl Runtime {
 
     /// Takes over a container that was started past this struct, so that it is deleted in the end.
     pub fn adopt(&self, bundle: &Bundle) {
-        self.started.borrow_mut().push(bundle.id.clone());
+        self.started.lock().expect("no test panics while it holds the list").push(bundle.id.clone());
     }
 
     /// The status in the state of a container.
@@ -277,7 +277,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        for id in self.started.borrow().iter() {
+        for id in self.started.lock().iter().flat_map(|ids| ids.iter()) {
             // Most are gone already, which is an error or not by runtime; what stays shows in the leak checks.
             if let Err(why) = end(self.command(&["delete", "--force", id]).stderr(Stdio::null())) {
                 eprintln!("cannot delete {id}: {why}");

@@ -27,6 +27,7 @@ mod terminal;
 mod tests;
 mod tryout;
 mod update;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,9 +81,13 @@ pub(crate) struct Global {
     /// Accepted for callers of runc: criu is found by PATH
     #[arg(long, value_name = "PATH", hide = true)]
     criu: Option<String>,
-    /// How much to confine: oci, baseline or strict [default: baseline]
+    /// How much to confine: oci, baseline or strict [default: baseline, or LEVEL of a link sandrun-LEVEL to this
+    /// program]
     #[arg(long, global = true, value_name = "LEVEL")]
     level: Option<Level>,
+    /// What the level is where neither the command line nor the container says: that of this program's name.
+    #[arg(skip = std::env::args_os().next().and_then(|name| Level::named_by(name.as_ref())))]
+    named_level: Option<Level>,
     /// The node policy: a file, or builtin:privileged, builtin:baseline, builtin:restricted [default:
     /// /etc/sandrun/policy.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE", value_parser = Origin::parse)]
@@ -131,7 +136,7 @@ pub fn main() -> ExitCode {
     crate::sys::process::die_of_closed_pipes();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::usage(&error),
     };
     if cli.version {
         print_version();
@@ -183,14 +188,4 @@ fn print_version() {
 /// The definition of the command line, for manual pages and completion.
 pub fn definition() -> clap::Command {
     Cli::command()
-}
-
-/// Help is asked for, anything else is a mistake.
-fn usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() {
-        eprint!("{error}");
-        return ExitCode::from(125);
-    }
-    print!("{error}");
-    ExitCode::SUCCESS
 }

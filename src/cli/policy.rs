@@ -85,6 +85,7 @@ fn check(global: &Global, bundle: &std::path::Path, json: bool) -> Result<ExitCo
         bundle,
         config: Some(config),
         level: global.level,
+        default_level: global.named_level,
         policy: global.policy(),
         ..Wish::default()
     };

@@ -12,7 +12,7 @@ use super::process::identify;
 use super::record::Record;
 use super::state::StateDir;
 use super::status::{State, Status};
-use super::{confirm, hooks, host_objects, joined, listener, pidfd_socket, start_socket};
+use super::{confirm, hooks, host_objects, joined, listener, pidfd_socket, rootfs, start_socket};
 use crate::cgroup::systemd::Systemd;
 use crate::enforce::order::{Role, Start, Task};
 use crate::enforce::receipt::Receipt;
@@ -45,12 +45,16 @@ pub struct Wish {
     pub root: PathBuf,
     /// The level; absent for what the annotation says, or the default.
     pub level: Option<Level>,
+    /// The default level; absent for that of the policy. The annotation may ask for more.
+    pub default_level: Option<Level>,
     /// The policy that bounds it all.
     pub policy: policy::Origin,
     /// Have systemd make the cgroup.
     pub systemd_cgroup: bool,
     /// Where the terminal is sent.
     pub console: Console,
+    /// What the container's standard input, output and error are; the caller's own if there are none.
+    pub streams: Option<Streams>,
     /// Choices that change the plan.
     pub options: plan::Options,
     /// Written once the process exists.
@@ -58,6 +62,9 @@ pub struct Wish {
     /// Gets the process's pidfd.
     pub pidfd_socket: Option<PathBuf>,
 }
+
+/// Standard input, output and error.
+pub type Streams = [OwnedFd; 3];
 
 /// Who gets the master of the container's terminal.
 #[derive(Debug, Default)]
@@ -104,8 +111,9 @@ pub fn create(wish: &mut Wish, start: Start) -> Result<Created> {
     let warnings = plan.policy.as_ref().map(|policy| policy.warnings.clone()).unwrap_or_default();
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
+    record.mounts_rootfs = !plan.rootfs.stack.is_empty();
     record.cgroup.clone_from(&plan.cgroup.path);
-    record.private_ids = decided.given.as_ref().map(|given| given.first);
+    record.private_ids = decided.given.as_ref().and_then(|given| given.first);
     record.resctrl = plan.intel_rdt.as_ref().map(IntelRdt::removed).unwrap_or_default();
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.shares_pids = !plan.namespaces.is_new(NamespaceKind::Pid);
@@ -137,7 +145,8 @@ fn undo(error: Error, dir: &StateDir, record: &Record, made: &Made, host: &Host)
     };
     let groups = |()| if made.resctrl { resctrl_gone(&record.resctrl) } else { Ok(()) };
     let ids = |()| private_ids::give_back(record.private_ids, dir);
-    let removed = removed.and_then(groups).and_then(ids).and_then(|()| dir.remove());
+    let rootfs = |()| rootfs::unmount_recorded(record);
+    let removed = removed.and_then(groups).and_then(rootfs).and_then(ids).and_then(|()| dir.remove());
     let stopped = if made.environment { hooks::run_poststop(record) } else { Vec::new() };
     removed.err().into_iter().chain(stopped).fold(error, Error::and_then)
 }
@@ -175,13 +184,14 @@ pub fn consider(
     };
     let asked_capabilities = plan::caps::asked_by(&config.spec);
     let clamped = policy.as_ref().map(|policy| clamp(policy, config.to_mut())).unwrap_or_default();
-    let (asked, refusal) = level(wish.level, config.spec.annotations().as_ref(), policy.as_ref())?;
+    let (asked, refusal) = level(wish, config.spec.annotations().as_ref(), policy.as_ref())?;
     let mut draft = plan::draft(&plan::Input {
         id: &wish.id,
         config: &config.spec,
         options: plan::Options {
             manager,
             joins_callers_network: joined::is_callers_network(&config.spec),
+            pod: joined::pod(&config.spec),
             ..wish.options.clone()
         },
         pids_limit: config.pids_limit,
@@ -205,18 +215,19 @@ pub fn consider(
 /// The command line decides; a container itself may only ask for more than the default, unless the policy lets it.
 /// With it comes why a container may not have what it asks for.
 fn level(
-    asked: Option<Level>,
+    wish: &Wish,
     annotations: Option<&HashMap<String, String>>,
     policy: Option<&Loaded>,
 ) -> Result<(Level, Option<Error>)> {
-    let default = policy.map_or(Level::default(), Loaded::default_level);
+    let of_policy = || policy.map_or(Level::default(), Loaded::default_level);
+    let default = wish.default_level.unwrap_or_else(of_policy);
     let annotation = annotations.and_then(|all| all.get(Level::ANNOTATION));
     let annotated = annotation.map(|text| text.parse::<Level>()).transpose().map_err(|why| {
         Error::new(Kind::Invalid, "cannot choose a level", why)
             .at(plan::annotations::field(Level::ANNOTATION))
     })?;
     let loosening = policy.map(Loaded::loosening).unwrap_or_default();
-    match (asked, annotated) {
+    match (wish.level, annotated) {
         (Some(level), _) => Ok((level, None)),
         (None, Some(level)) if level < default => {
             let refusal = loosening.allow(Level::ANNOTATION, &level.to_string()).err();
@@ -260,7 +271,8 @@ fn build(
         record.cgroup.clear();
         dir.replace("plan.json", &plan)?;
     }
-    let trees = given.map_or_else(|| host_objects::trees(&plan, host), |given| Ok(given.trees))?;
+    let mut trees = given.map_or_else(|| host_objects::trees(&plan, host), |given| Ok(given.trees))?;
+    trees.mount_root(&plan)?;
     let unmapped = trees.unmapped.clone();
     let mut descriptors = host_objects::open(&plan, host, trees)?;
     let place = cgroup.as_ref().map(|made| &made.place);
@@ -275,7 +287,8 @@ fn build(
     {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    private_ids::give_pipes(&plan.namespaces, &plan.workload)?;
+    private_ids::give_pipes(&plan.namespaces, &plan.workload, wish.streams.as_ref())?;
+    descriptors.extend(streams(&mut wish.streams));
     let request = Request {
         namespaces: &plan.namespaces,
         join: joined::open(&plan, host)?,
@@ -333,6 +346,11 @@ fn tell_who(wish: &Wish, child: &Child) -> Result<()> {
         super::pidfile::write(path, child.pid())?;
     }
     Ok(())
+}
+
+/// The streams of the wish, for init.
+pub(super) fn streams(wanted: &mut Option<Streams>) -> impl Iterator<Item = (Role, OwnedFd)> {
+    (0..).map(Role::Stream).zip(wanted.take().into_iter().flatten())
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

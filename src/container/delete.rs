@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::hooks;
 use super::place::gone;
 use super::private_ids;
 use super::process::Process;
 use super::record::Record;
+use super::rootfs;
 use super::state::{Lock, StateDir};
 use super::status::Status;
 use crate::cgroup;
@@ -48,6 +50,9 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
             cgroups(dir, None).iter().try_for_each(|path| gone(path, unit.as_ref(), layout))?;
             let planned = dir.fetch::<StoredGroup>("plan.json").ok().and_then(|stored| stored.intel_rdt);
             resctrl_gone(&planned.as_ref().map(IntelRdt::removed).unwrap_or_default())?;
+            if let Some(path) = mounted_rootfs(dir) {
+                rootfs::unmount(Path::new(&path))?;
+            }
             private_ids::give_all_back(dir)?;
             dir.remove()?;
             return Ok(Vec::new());
@@ -88,6 +93,7 @@ pub fn delete_locked(dir: &StateDir, force: bool, layout: &Layout) -> Result<Vec
         .fix("look for a process in state D"));
     }
     resctrl_gone(&record.resctrl)?;
+    rootfs::unmount_recorded(&record)?;
     private_ids::give_back(record.private_ids, dir)?;
     dir.remove()?;
     Ok(hooks::run_poststop(&record))
@@ -127,6 +133,24 @@ struct StoredPath {
 #[derive(Deserialize)]
 struct StoredScope {
     unit: Unit,
+}
+
+/// The part of a stored plan that names where the root filesystem was mounted by us.
+#[derive(Deserialize)]
+struct StoredRootfs {
+    rootfs: StoredStack,
+}
+
+#[derive(Deserialize)]
+struct StoredStack {
+    path: String,
+    #[serde(default)]
+    stack: Vec<Value>,
+}
+
+fn mounted_rootfs(dir: &StateDir) -> Option<String> {
+    let stored = dir.fetch::<StoredRootfs>("plan.json").ok()?.rootfs;
+    (!stored.stack.is_empty()).then_some(stored.path)
 }
 
 /// The unit that systemd may have for the container, by the record or by the plan.

@@ -1,12 +1,13 @@
 //! What a plan names of the host: root filesystem, bind sources, cgroups, device nodes, namespaces, opened.
 
 use std::cell::OnceCell;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
+use super::{network, rootfs};
 use crate::enforce::order::Role;
 use crate::enforce::root::host as open_host;
 use crate::enforce::steps::devices::is_device;
@@ -14,7 +15,7 @@ use crate::enforce::steps::mounts::{CAN_BE_IDMAPPED, bind_source, map_ids};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{Caller, Host};
 use crate::plan::mounts::{Idmap, Source};
-use crate::plan::namespaces::NamespaceKind;
+use crate::plan::namespaces::{NamespaceKind, Namespaces};
 use crate::plan::{Device, Plan};
 use crate::sys::CallError;
 use crate::sys::mount::{clone_private, clone_tree, set_idmap};
@@ -23,6 +24,8 @@ use crate::sys::mount::{clone_private, clone_tree, set_idmap};
 #[derive(Default)]
 pub(super) struct Trees {
     descriptors: Vec<(Role, OwnedFd)>,
+    /// What the root filesystem consists of, where mounting it is ours.
+    rootfs: Vec<OwnedFd>,
     /// Where in the container owners show as nobody, because a filesystem cannot be idmapped.
     pub unmapped: Vec<String>,
 }
@@ -34,22 +37,14 @@ pub(super) struct Trees {
 /// What is not there; `Unsupported` where ids cannot be mapped.
 pub(super) fn trees(plan: &Plan, host: &Host) -> Result<Trees> {
     let mut trees = Trees::default();
-    let rootfs = open_host(Path::new(&plan.rootfs.path), false)
-        .context(|| format!("cannot open the root filesystem {}", plan.rootfs.path))
-        .map_err(|error| error.at("root.path"))?;
     if host.caller == Caller::User {
         refuse_idmaps(plan)?;
     }
+    let ids = Ids { plan, own: OnceCell::new() };
+    trees.root(plan, host, &ids)?;
     if !host.may_mount || plan.rootfs.in_place {
         return Ok(trees);
     }
-    let ids = Ids { plan, own: OnceCell::new() };
-    let tree =
-        clone_tree(&rootfs, Path::new(""), true).context(|| "cannot clone the root filesystem".to_owned())?;
-    if plan.rootfs.idmap {
-        trees.map(&tree, &*ids.own()?, "/", true).map_err(|error| error.at("root.path"))?;
-    }
-    trees.descriptors.push((Role::Rootfs, tree));
     for (index, mount) in plan.mounts.iter().enumerate() {
         if !matches!(mount.source, Source::Bind { .. }) {
             continue;
@@ -73,6 +68,45 @@ pub(super) fn trees(plan: &Plan, host: &Host) -> Result<Trees> {
 }
 
 impl Trees {
+    /// The root filesystem: what somebody else has mounted, or what is to be mounted once the record says so.
+    fn root(&mut self, plan: &Plan, host: &Host, ids: &Ids<'_>) -> Result<()> {
+        let own = if plan.rootfs.idmap { Some(ids.own()?) } else { None };
+        if !plan.rootfs.stack.is_empty() {
+            let Namespaces { uid_mappings, gid_mappings, .. } = &plan.namespaces;
+            let own = own.as_deref().map(|own| rootfs::Ids::new(own.as_fd(), uid_mappings, gid_mappings));
+            self.rootfs = rootfs::make(&plan.rootfs, own)?;
+            return Ok(());
+        }
+        let root = open_host(Path::new(&plan.rootfs.path), false)
+            .context(|| format!("cannot open the root filesystem {}", plan.rootfs.path))
+            .map_err(|error| error.at("root.path"))?;
+        if !host.may_mount || plan.rootfs.in_place {
+            return Ok(());
+        }
+        let tree = clone_tree(&root, Path::new(""), true)
+            .context(|| "cannot clone the root filesystem".to_owned())?;
+        if let Some(own) = own {
+            self.map(&tree, &own, "/", true).map_err(|error| error.at("root.path"))?;
+        }
+        self.descriptors.push((Role::Rootfs, tree));
+        Ok(())
+    }
+
+    /// Mounts the root filesystem at its place, where that is ours.
+    ///
+    /// # Errors
+    /// The failed call.
+    pub fn mount_root(&mut self, plan: &Plan) -> Result<()> {
+        if plan.rootfs.stack.is_empty() {
+            return Ok(());
+        }
+        let tree = rootfs::attach(&plan.rootfs, &std::mem::take(&mut self.rootfs))?;
+        if !plan.rootfs.in_place {
+            self.descriptors.push((Role::Rootfs, tree));
+        }
+        Ok(())
+    }
+
     /// Gives a mount the container's ids, and those below it as far as they can have them.
     fn map(&mut self, tree: &OwnedFd, ids: &OwnedFd, place: &str, recursive: bool) -> Result<()> {
         let impossible = |error: &CallError| matches!(error.errno, Errno::INVAL | Errno::PERM);
@@ -139,6 +173,7 @@ pub(super) fn open(plan: &Plan, host: &Host, trees: Trees) -> Result<Vec<(Role, 
             .context(|| format!("cannot bind {}", view.path))?;
         descriptors.push((Role::Cgroup(view.name.clone()), tree));
     }
+    network::prepare(plan, &mut descriptors)?;
     open_devices(plan, &mut descriptors)?;
     Ok(descriptors)
 }

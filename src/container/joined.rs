@@ -1,6 +1,6 @@
 //! Namespaces that exist already and become the container's.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,7 +10,9 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use crate::error::{Context, Error, Kind, Result};
 use crate::host::{Caller, Host};
 use crate::plan::Plan;
-use crate::plan::namespaces::{Joined, NamespaceKind};
+use crate::plan::namespaces::private_ids::Pod;
+use crate::plan::namespaces::{IdMapping, Joined, NamespaceKind};
+use crate::sys::process::owner_of_namespace;
 
 /// Opens what the plan joins, in the order in which the child joins it. The host's namespaces are joined with the
 /// host's rights, so a user namespace comes last; for an ordinary caller, who only has rights inside it, first.
@@ -42,9 +44,39 @@ pub(super) fn is_callers_network(config: &Spec) -> bool {
     let namespaces = config.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
     let network = namespaces.into_iter().flatten().find(|it| it.typ() == LinuxNamespaceType::Network);
     let Some(path) = network.and_then(|network| network.path().as_ref()) else { return false };
-    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    let named = identity(path);
-    named.is_some() && named == identity(Path::new("/proc/self/ns/net"))
+    let named = |path: &Path| std::fs::metadata(path).map(|file| identity(&file)).ok();
+    let theirs = named(path);
+    theirs.is_some() && theirs == named(Path::new("/proc/self/ns/net"))
+}
+
+/// The user namespace of those whose namespaces a configuration names, where all are of the same and it is not the
+/// host's. A network is made by others, for whoever is in it.
+pub(super) fn pod(config: &Spec) -> Option<Pod> {
+    let namespaces = config.linux().as_ref()?.namespaces().as_ref()?;
+    let shared =
+        |kind| matches!(kind, LinuxNamespaceType::Ipc | LinuxNamespaceType::Uts | LinuxNamespaceType::Pid);
+    let mut paths = namespaces.iter().filter(|it| shared(it.typ())).filter_map(|it| it.path().as_deref());
+    let path = paths.next()?.to_str()?;
+    let process = path.strip_prefix("/proc/")?.split('/').next()?.parse::<u32>().ok()?;
+    let user = format!("/proc/{process}/ns/user");
+    let theirs = identity(&std::fs::metadata(&user).ok()?);
+    if theirs == identity(&std::fs::metadata("/proc/self/ns/user").ok()?) {
+        return None;
+    }
+    let owner = |path: &Path| -> Option<(u64, u64)> {
+        let owner = owner_of_namespace(File::open(path).ok()?).ok()?;
+        Some(identity(&File::from(owner).metadata().ok()?))
+    };
+    let same = std::iter::once(Path::new(path)).chain(paths).all(|path| owner(path) == Some(theirs));
+    let mappings = |file: &str| -> Option<Vec<IdMapping>> {
+        IdMapping::read(&std::fs::read_to_string(format!("/proc/{process}/{file}")).ok()?)
+    };
+    let (uid_mappings, gid_mappings) = (mappings("uid_map")?, mappings("gid_map")?);
+    same.then_some(Pod { path: user, uid_mappings, gid_mappings })
+}
+
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Opens one of them.
@@ -97,9 +129,8 @@ pub(crate) fn is_hosts(file: &File, kind: NamespaceKind) -> Result<bool> {
 
 fn is_of(process: &str, file: &File, kind: NamespaceKind) -> Result<bool> {
     let what = || format!("cannot tell whose the {kind} namespace is");
-    let identity = |it: std::fs::Metadata| (it.dev(), it.ino());
     let theirs = std::fs::metadata(format!("/proc/{process}/ns/{}", kind.file())).context(what)?;
-    Ok(identity(theirs) == identity(file.metadata().context(what)?))
+    Ok(identity(&theirs) == identity(&file.metadata().context(what)?))
 }
 
 /// A path such as `/proc/1/ns/net` names the host's, which is not the container's to change.

@@ -42,9 +42,10 @@ fn dirs(found: &Found) -> Result<Dirs> {
 }
 
 fn wrong(found: &Found, verb: &str, status: Status) -> Error {
-    Error::new(
-        Kind::WrongState,
-        format!("cannot {verb} container {}", found.dir.id()),
-        format!("it is {status}"),
-    )
+    let why = match status {
+        // The words by which engines know that there is nothing to do.
+        Status::Stopped => format!("container not running: it is {status}"),
+        status => format!("it is {status}"),
+    };
+    Error::new(Kind::WrongState, format!("cannot {verb} container {}", found.dir.id()), why)
 }

@@ -1,12 +1,12 @@
 //! Ids that are the container's alone: taken from the pool before anything is made, and what follows for that which
 //! is shared with the host.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::absolute;
 
 use rustix::fs::{FileType, Uid, fchown, fstat};
 
-use super::create::{Decided, Wish, decide};
+use super::create::{Decided, Streams, Wish, decide};
 use super::host_objects::{self, Trees};
 use super::state::StateDir;
 use crate::enforce::receipt::{Receipt, State};
@@ -15,15 +15,15 @@ use crate::error::{Context, Kind, Result};
 use crate::host::Host;
 use crate::id_pool::IdPool;
 use crate::plan::namespaces::private_ids::{LAYER, RANGE, WantedBy};
-use crate::plan::namespaces::{IdMapping, Namespaces};
+use crate::plan::namespaces::{IdMapping, NamespaceKind, Namespaces};
 use crate::plan::{Plan, Workload};
 use crate::sys::Syscall;
 use crate::sys::process::stdio;
 
 /// What a container with private ids starts with.
 pub(super) struct Given {
-    /// The first of its ids on the host.
-    pub first: u32,
+    /// The first of its ids on the host, where they are its own and not its pod's.
+    pub first: Option<u32>,
     /// Its part of the host's filesystems, with these ids.
     pub trees: Trees,
 }
@@ -46,12 +46,15 @@ pub(super) fn take(wish: &Wish, host: &mut Host, decided: &mut Decided, dir: &St
 }
 
 fn give(wish: &Wish, host: &Host, plan: &mut Plan, dir: &StateDir) -> Result<Given> {
+    if !plan.namespaces.is_new(NamespaceKind::User) {
+        return host_objects::trees(plan, host).map(|trees| Given { first: None, trees });
+    }
     let owner =
         absolute(wish.root.join(&wish.id)).context(|| "cannot name the state directory".to_owned())?;
     let first = IdPool::lock()?.take(&owner)?;
-    plan.namespaces.give_ids(first);
+    plan.give_ids(first);
     match host_objects::trees(plan, host) {
-        Ok(trees) => Ok(Given { first, trees }),
+        Ok(trees) => Ok(Given { first: Some(first), trees }),
         Err(error) => Err(match give_back(Some(first), dir) {
             Ok(()) => error,
             Err(second) => error.and_then(second),
@@ -84,11 +87,19 @@ pub(super) fn give_all_back(dir: &StateDir) -> Result<()> {
 ///
 /// # Errors
 /// The failed call.
-pub(super) fn give_pipes(namespaces: &Namespaces, workload: &Workload) -> Result<()> {
+pub(super) fn give_pipes(
+    namespaces: &Namespaces,
+    workload: &Workload,
+    streams: Option<&Streams>,
+) -> Result<()> {
     let own = namespaces.uid_mappings.first().filter(|_| namespaces.private_ids.is_some());
     let Some(own) = own.filter(|own| workload.user.uid < own.size) else { return Ok(()) };
     let uid = Uid::from_raw(own.outside + workload.user.uid);
-    for fd in stdio() {
+    let streams = match streams {
+        Some(streams) => streams.each_ref().map(AsFd::as_fd),
+        None => stdio(),
+    };
+    for fd in streams {
         let Ok(stat) = fstat(fd) else { continue };
         if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
             fchown(fd, Some(uid), None)
@@ -119,6 +130,9 @@ pub(super) fn confirm(plan: &Plan, pid: i32, unmapped: &[String], receipt: &mut 
     }
     let first = plan.namespaces.uid_mappings.first().map_or(0, |own| own.outside);
     let mut detail = format!("0 to {} are {first} to {} of the host", RANGE - 1, first + (RANGE - 1));
+    if !plan.namespaces.is_new(NamespaceKind::User) {
+        detail += ", as in all of its pod";
+    }
     if !unmapped.is_empty() {
         detail += &format!("; owners show as nobody on {}", unmapped.join(", "));
     }

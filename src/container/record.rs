@@ -31,6 +31,9 @@ pub struct Record {
     pub owner: u32,
     /// Level in force.
     pub level: Level,
+    /// Whether it is mounted there by us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mounts_rootfs: bool,
     /// Path of its cgroup below the root of each hierarchy; empty where the caller could make none.
     pub cgroup: String,
     /// The first of the host's ids that are its alone.
@@ -69,6 +72,7 @@ impl Record {
             id: id.to_owned(),
             bundle: bundle.to_string_lossy().into_owned(),
             rootfs: String::new(),
+            mounts_rootfs: false,
             created: crate::time::now(),
             owner: rustix::process::geteuid().as_raw(),
             level,

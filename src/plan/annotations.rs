@@ -15,7 +15,7 @@ pub const NO_NEW_PRIVILEGES: &str = "dev.sandrun.no-new-privileges";
 pub const EXEC_PROBES: &str = "dev.sandrun.exec-probes";
 
 /// Every annotation that is read.
-const KNOWN: [&str; 9] = [
+pub const KNOWN: [&str; 9] = [
     Level::ANNOTATION,
     NO_NEW_PRIVILEGES,
     EXEC_PROBES,
@@ -70,15 +70,20 @@ impl Input<'_> {
     }
 }
 
-/// What nobody reads, among it the misspelt wishes to sandrun itself.
+/// Fields that nobody reads have no effect; a misspelt wish to sandrun itself is refused, for whoever wrote it believes
+/// that the container is as they wish.
 pub(super) fn note_unknown(input: &Input<'_>, notes: &mut Notes) {
+    for field in input.unknown {
+        notes.change(field, "has no effect: nothing of this version reads it");
+    }
     let mut annotations: Vec<_> = input.config.annotations().iter().flat_map(HashMap::keys).collect();
     annotations.retain(|name| name.starts_with("dev.sandrun.") && !KNOWN.contains(&name.as_str()));
     annotations.sort();
-    let annotations = annotations.into_iter().map(|name| field(name));
-    for field in input.unknown.iter().cloned().chain(annotations) {
-        notes.change(&field, "has no effect: nothing of this version reads it");
-    }
+    notes.refusals.extend(annotations.into_iter().map(|name| {
+        Error::new(Kind::Invalid, format!("annotation {name} is not one of sandrun's"), "")
+            .at(field(name))
+            .fix(format!("correct its name, or remove it; this version has {}", KNOWN.join(", ")))
+    }));
     if let Some(text) = input.annotation(EXEC_PROBES)
         && let Err(error) = exec_probes(text)
     {

@@ -75,6 +75,7 @@ fn essence(plan: &Plan) -> Value {
     let mut plan = plan.clone();
     plan.id.clear();
     plan.rootfs.path.clear();
+    plan.rootfs.stack.clear();
     plan.cgroup.path.clear();
     plan.cgroup.scope = None;
     plan.annotations.clear();

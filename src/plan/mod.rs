@@ -20,6 +20,7 @@ pub mod memory_policy;
 pub mod mounts;
 pub mod namespaces;
 pub mod net_devices;
+mod others_network;
 mod paths;
 mod personality;
 pub mod process;
@@ -90,6 +91,9 @@ pub struct Plan {
     pub readonly_paths: Vec<String>,
     /// Kernel parameters (`sysctl(8)`), names with dots.
     pub sysctl: BTreeMap<String, String>,
+    /// Those of a network in which the container's root has no rights, which the host's side sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network_sysctl: BTreeMap<String, String>,
     /// Network devices of the host to move.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub net_devices: Vec<net_devices::NetDevice>,
@@ -185,6 +189,12 @@ pub struct Options {
     pub tcp_connect: Option<String>,
     /// Landlock rules as LandlockConfig JSON: what is in the file of `--landlock`.
     pub landlock: Option<String>,
+    /// User ids of the container's own wherever that is possible, as at level `strict`.
+    pub prefer_private_ids: bool,
+    /// The user namespace of those whose namespaces config.json names, where it is not the host's.
+    pub pod: Option<namespaces::private_ids::Pod>,
+    /// What the root filesystem is mounted from, by the runtime; nothing where it is there already.
+    pub rootfs: Vec<mounts::stack::Asked>,
     /// User ids of the container's own, or the host's (`--private-ids`); absent for what annotation and level say.
     pub private_ids: Option<bool>,
 }
@@ -246,6 +256,7 @@ pub fn draft(input: &Input<'_>) -> Draft {
     let mut uts_name = |field, value| sysctl::uts_name(field, value, &namespaces, &mut sysctl, &mut notes);
     let hostname = uts_name("hostname", config.hostname().as_ref());
     let domainname = uts_name("domainname", config.domainname().as_ref());
+    let network_sysctl = others_network::resolve(&namespaces, &mut sysctl, &mut mounts, &mut notes);
     let net_devices = net_devices::resolve(input, &namespaces, &mut notes);
     let intel_rdt = intel_rdt::resolve(input, &mut notes);
     let cgroup = resolve_cgroup(input, &devices, &mut notes);
@@ -273,6 +284,7 @@ pub fn draft(input: &Input<'_>) -> Draft {
             &mut notes,
         ),
         sysctl,
+        network_sysctl,
         net_devices,
         intel_rdt,
         exec_cpu_affinity: workload.cpu_affinity.take(),

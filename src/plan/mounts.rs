@@ -3,6 +3,7 @@
 mod options;
 mod rootfs;
 mod source;
+pub mod stack;
 
 use std::path::{Component, Path};
 
@@ -150,6 +151,9 @@ pub enum Source {
         options: Vec<(String, Option<String>)>,
         /// Take over the files that the mount would hide (`tmpcopyup`).
         copy_up: bool,
+        /// It shows a network in which the container's root has no rights: the host's side makes it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        of_network: bool,
     },
     /// The container's own cgroups.
     Cgroup {

@@ -104,6 +104,15 @@ impl IdMapping {
     pub fn table(mappings: &[IdMapping]) -> String {
         mappings.iter().map(|m| format!("{} {} {}\n", m.inside, m.outside, m.size)).collect()
     }
+
+    /// What such a file says, unless it is none.
+    pub fn read(table: &str) -> Option<Vec<IdMapping>> {
+        let one = |line: &str| {
+            let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+            Some(IdMapping { inside: numbers.next()??, outside: numbers.next()??, size: numbers.next()?? })
+        };
+        table.lines().map(one).collect()
+    }
 }
 
 impl From<&LinuxIdMapping> for IdMapping {
@@ -151,9 +160,9 @@ pub struct Namespaces {
     pub new: Vec<NamespaceKind>,
     /// Joined, by path.
     pub join: Vec<Joined>,
-    /// User ids, where the user namespace is new.
+    /// User ids, where the user namespace is new, or is a pod's that has ids of its own.
     pub uid_mappings: Vec<IdMapping>,
-    /// Group ids, where the user namespace is new.
+    /// Group ids, likewise.
     pub gid_mappings: Vec<IdMapping>,
     /// Who maps the user ids.
     #[serde(default, skip_serializing_if = "Mapper::is_runtime")]

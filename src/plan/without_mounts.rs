@@ -37,6 +37,7 @@ pub(super) fn resolve(input: &Input<'_>, plan: &mut Plan, notes: &mut Notes) {
     }
     plan.mounts.clear();
     plan.devices.clear();
-    let path = std::mem::take(&mut plan.rootfs.path);
-    plan.rootfs = Rootfs { path, propagation: Propagation::Slave, in_place: true, ..Rootfs::default() };
+    let Rootfs { path, stack, .. } = std::mem::take(&mut plan.rootfs);
+    plan.rootfs =
+        Rootfs { path, stack, propagation: Propagation::Slave, in_place: true, ..Rootfs::default() };
 }

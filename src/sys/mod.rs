@@ -11,11 +11,13 @@ pub mod clone;
 pub mod error;
 pub mod gate;
 pub mod listener;
+pub mod loop_device;
 pub mod mount;
 pub mod process;
 pub mod schedule;
 pub mod seccomp;
 pub mod socket;
+pub mod text;
 pub mod watch;
 
 pub use error::{CallError, Syscall};

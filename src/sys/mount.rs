@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, move_mount,
-    open_tree,
+    fsconfig_reconfigure, fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick,
+    move_mount, open_tree,
 };
 
 use super::error::{CallError, Syscall, check};
@@ -61,11 +61,31 @@ pub fn new_filesystem(
     options: &[(String, Option<String>)],
     attributes: u64,
 ) -> Result<OwnedFd, CallError> {
+    new_filesystem_of(fstype, source, &[], options, attributes)
+}
+
+/// The same of directories that are given by descriptor, each under a name of its own (`FSCONFIG_SET_FD`; overlayfs
+/// since Linux 6.13, of mounts that are attached nowhere since 6.15).
+///
+/// # Errors
+/// As [`new_filesystem`].
+pub fn new_filesystem_of(
+    fstype: &str,
+    source: Option<&str>,
+    directories: &[(&str, OwnedFd)],
+    options: &[(String, Option<String>)],
+    attributes: u64,
+) -> Result<OwnedFd, CallError> {
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).call(|| format!("fsopen({fstype:?})"))?;
     let explained = |error| explain(&context, error);
     if let Some(source) = source {
         fsconfig_set_string(&context, "source", source)
             .call(|| format!("fsconfig({fstype}, source={source})"))
+            .map_err(explained)?;
+    }
+    for (key, directory) in directories {
+        fsconfig_set_fd(&context, *key, directory.as_fd())
+            .call(|| format!("fsconfig({fstype}, {key}, FD)"))
             .map_err(explained)?;
     }
     configure(&context, fstype, options)?;

@@ -238,13 +238,22 @@ pub fn replace_stdio(descriptor: impl AsFd) -> Result<(), CallError> {
 /// # Errors
 /// EBUSY and EMFILE in theory.
 pub fn place_stdio(input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<(), CallError> {
-    for (from, number) in [(input, 0), (output, 1), (output, 2)] {
-        let from = from.as_raw_fd();
-        // SAFETY: nothing in this program owns the three numbers that are replaced.
-        let result = unsafe { libc::dup2(from, number) };
-        check(result.into()).call(|| format!("dup2({from}, {number})"))?;
+    [(input, 0), (output, 1), (output, 2)].into_iter().try_for_each(|(from, number)| place(from, number))
+}
+
+/// Makes a descriptor one of the three standard ones, which the next `execve` keeps. It may not be that one already.
+///
+/// # Errors
+/// EINVAL for another number; EBUSY and EMFILE in theory.
+pub fn place(descriptor: impl AsFd, number: i32) -> Result<(), CallError> {
+    let from = descriptor.as_fd().as_raw_fd();
+    let call = || format!("dup2({from}, {number})");
+    if !(0..=2).contains(&number) {
+        return Err(Errno::INVAL).call(call);
     }
-    Ok(())
+    // SAFETY: nothing in this program owns the three numbers that are replaced.
+    let result = unsafe { libc::dup2(from, number) };
+    check(result.into()).map(drop).call(call)
 }
 
 /// Gives descriptors the numbers from `first` up, to be inherited, and allocates nothing. Whatever had a number before
@@ -288,6 +297,17 @@ pub fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> Result<(), CallError> {
     check(result).map(drop).call(|| format!("pidfd_send_signal({fd}, {signal})"))
 }
 
+/// Sends any signal to a process whose number is known to be still its own: a child that is not reaped yet.
+///
+/// # Errors
+/// EINVAL for a number that is no signal.
+pub fn signal(pid: rustix::process::Pid, signal: i32) -> Result<(), CallError> {
+    let pid = pid.as_raw_nonzero().get();
+    // SAFETY: no memory is involved.
+    let result = unsafe { libc::kill(pid, signal) };
+    check(result.into()).map(drop).call(|| format!("kill({pid}, {signal})"))
+}
+
 /// Makes sure that a descriptor is of a namespace of the given kind (`ioctl_nsfs(2)`, `NS_GET_NSTYPE`, Linux 4.11).
 ///
 /// # Errors
@@ -305,6 +325,39 @@ pub fn check_namespace(namespace: impl AsFd, flag: u64) -> Result<(), CallError>
         call: format!("ioctl({fd}, NS_GET_NSTYPE) = {kind:#x}, not {flag:#x}"),
         errno: Errno::INVAL,
     })
+}
+
+/// Has the next program find a descriptor at a number above the standard ones, where nothing of ours is by then.
+///
+/// # Errors
+/// EINVAL for one of the standard ones; EBUSY and EMFILE in theory.
+pub fn inherit_as(descriptor: BorrowedFd<'_>, number: i32) -> Result<(), CallError> {
+    let from = descriptor.as_raw_fd();
+    let call = || format!("dup2({from}, {number})");
+    if number <= 2 {
+        return Err(Errno::INVAL).call(call);
+    }
+    if from == number {
+        return rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())
+            .call(|| format!("fcntl({from}, F_SETFD)"));
+    }
+    // SAFETY: the caller has nothing open at that number, which is for the program that it becomes or starts.
+    let result = unsafe { libc::dup2(from, number) };
+    check(result.into()).map(drop).call(call)
+}
+
+/// The user namespace that a namespace belongs to (`ioctl_ns(2)`, Linux 4.9).
+///
+/// # Errors
+/// EPERM when it is none of ours, nor below ours.
+pub fn owner_of_namespace(namespace: impl AsFd) -> Result<OwnedFd, CallError> {
+    const NS_GET_USERNS: u64 = 0xb701;
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    let owner = unsafe { libc::ioctl(fd, NS_GET_USERNS as _) };
+    check(owner.into()).call(|| format!("ioctl({fd}, NS_GET_USERNS)"))?;
+    // SAFETY: the kernel returned a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(owner) })
 }
 
 /// The signal that cannot be caught (`signal(7)`).

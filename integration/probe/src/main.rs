@@ -2,6 +2,7 @@
 //! with one JSON object a question. Nothing it tries does harm where it succeeds: calls that could are given
 //! arguments that the kernel rejects only after every check of permission.
 
+mod caller;
 mod cgroup;
 mod errno;
 mod gates;
@@ -37,6 +38,7 @@ reach              read PATH, write PATH, fd-reach FD PATH, landlock-escape PATH
 code               written, written-to FROM TO, written-in-memory
 load               forkbomb N, eat MIB
 behaviour          sleep SECONDS, exit CODE, kill-self SIGNAL, tty [--winch]
+on the host        caller
 ";
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["exit", code] => return code.parse().map_or(ExitCode::from(2), |code: u8| code.into()),
         [gates::SUID_QUESTION] => return identity::gained_root(),
+        ["caller"] => return caller::serve().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         ["report", "--text"] => print!("{}", text::report()),
         ["tty", "--winch"] => terminal::answer_after_resize(),
         words => match answer(words) {

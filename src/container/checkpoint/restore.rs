@@ -9,7 +9,6 @@ use rustix::fs::SeekFrom;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::image::{Dirs as ImageDirs, Image};
 use super::stage::{self, Stage};
@@ -18,10 +17,11 @@ use crate::cgroup::systemd::Systemd;
 use crate::cgroup::{self, Dirs};
 use crate::container::create::{Decided, Wish, check_console, console_socket, decide};
 use crate::container::delete::delete_locked;
+use crate::container::network::within;
 use crate::container::process::identify;
 use crate::container::record::Record;
 use crate::container::state::StateDir;
-use crate::container::{confirm, hooks, pidfile, place};
+use crate::container::{confirm, hooks, pidfile, place, rootfs};
 use crate::criu::{Criu, Message, Notification, Request, Streams, option};
 use crate::enforce::receipt::Receipt;
 use crate::error::{Context, Error, Kind, Result};
@@ -78,6 +78,7 @@ pub fn restore(wish: &mut Wish, choices: &Choices) -> Result<Restored> {
     let dir = StateDir::create(&wish.root, &wish.id)?;
     let mut record = Record::new(&wish.id, &wish.bundle, plan.level);
     record.rootfs.clone_from(&plan.rootfs.path);
+    record.mounts_rootfs = !plan.rootfs.stack.is_empty();
     record.cgroup.clone_from(&plan.cgroup.path);
     record.unit = plan.cgroup.scope.as_ref().map(|scope| scope.unit.clone());
     record.annotations.clone_from(&plan.annotations);
@@ -111,6 +112,7 @@ fn decide_alike(image: &Image, wish: &mut Wish, host: &Host) -> Result<Decided> 
         return Err(Error::new(Kind::Refused, what, why).fix("leave --level out"));
     }
     wish.options = plan::Options {
+        rootfs: std::mem::take(&mut wish.options.rootfs),
         keep_keyring: !recorded.workload.new_keyring,
         preserve_fds: recorded.workload.preserve_fds,
         no_pivot: !recorded.rootfs.pivot,
@@ -156,6 +158,7 @@ impl Restoring<'_> {
     fn run(&mut self, wish: &mut Wish, host: &Host, systemd: Option<Systemd>) -> Result<OwnedFd> {
         self.dir.save_first(self.record)?;
         self.dir.store("plan.json", &self.plan)?;
+        rootfs::mount(&self.plan.rootfs)?;
         let what = || format!("cannot restore container {}", self.dir.id());
         let made = place::make(&mut self.plan, host, systemd)
             .inspect_err(|error| self.foreign_cgroup = error.kind == Kind::Exists)?;
@@ -334,19 +337,13 @@ fn send_terminal(socket: Option<&OwnedFd>, notification: &Notification) -> Resul
 /// As in a new container: of the interfaces of an empty network namespace this one is always there.
 fn bring_loopback_up(first: i32) -> Result<()> {
     let what = || "cannot bring loopback up".to_owned();
-    let open = |process: &str| std::fs::File::open(format!("/proc/{process}/ns/net")).context(what);
-    let (ours, theirs) = (open("self")?, open(&first.to_string())?);
-    let enter = |namespace: &std::fs::File| {
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-            .call(|| "setns(CLONE_NEWNET)".to_owned())
+    let theirs = std::fs::File::open(format!("/proc/{first}/ns/net")).context(what)?;
+    let socket = || {
+        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .call(|| "socket(AF_INET)".to_owned())
             .context(what)
     };
-    enter(&theirs)?;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-        .call(|| "socket(AF_INET)".to_owned())
-        .context(what);
-    enter(&ours)?;
-    crate::sys::process::bring_loopback_up(socket?).context(what)
+    crate::sys::process::bring_loopback_up(within(&theirs, socket)?).context(what)
 }
 
 fn kill(cgroup: &Dirs, criu: u32) {

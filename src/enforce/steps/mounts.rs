@@ -50,11 +50,13 @@ fn one(plan: &Plan, init: &mut Init, index: usize, mount: &Mount) -> Result<()> 
             put(init.root()?, mount, &tree)?;
             keep(init, mount, tree)
         }
-        Source::Filesystem { fstype, source, options, copy_up } => {
+        Source::Filesystem { fstype, source, options, copy_up, .. } => {
             let waits = fstype == "tmpfs" && mount.is_readonly();
             let first = waits.then(|| writable(mount));
             let mount = first.as_ref().unwrap_or(mount);
-            let tree = match filesystem(plan, fstype, source.as_deref(), options, mount) {
+            let made =
+                received.map_or_else(|| filesystem(plan, fstype, source.as_deref(), options, mount), Ok);
+            let tree = match made {
                 Err(error) if fstype == "sysfs" && denied(&error) => host_sysfs().map_err(|_| error)?,
                 tree => tree?,
             };
@@ -261,7 +263,7 @@ fn set_all(tree: &OwnedFd, mount: &Mount) -> Result<(), crate::sys::CallError> {
 }
 
 /// The access-time field has several values: the kernel wants it cleared as a whole before one is set.
-fn with_atime_cleared(mut attributes: Attributes) -> Attributes {
+pub fn with_atime_cleared(mut attributes: Attributes) -> Attributes {
     const ATIME: u64 = 0x70;
     if (attributes.set | attributes.clear) & ATIME != 0 {
         attributes.clear |= ATIME;

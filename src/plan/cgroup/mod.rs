@@ -26,7 +26,7 @@ pub use devices::{Access, DeviceGate, DeviceKind, DeviceNode, DeviceRule, Device
 use draft::Draft;
 pub use layout::{Hierarchy, Layout, Unified, Version};
 use other::Pids;
-pub use path::{allowed, default_path};
+pub use path::{above, allowed, default_path};
 pub use systemd::{Manager, Property, Scope, Unit, Value, limits as unit_properties};
 pub use update::Update;
 

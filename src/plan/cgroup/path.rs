@@ -1,6 +1,6 @@
 //! Where the cgroup is: `linux.cgroupsPath`, which nobody may use to leave the hierarchy.
 
-use super::Request;
+use super::{Request, systemd};
 use crate::error::{Error, Kind};
 
 const AT: &str = "linux.cgroupsPath";
@@ -39,6 +39,16 @@ pub fn allowed(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|components| components.split('/').all(|name| fault(name).is_none()))
 }
 
+/// The cgroup above that of a container with this `linux.cgroupsPath`, in either of its forms; none where that is the
+/// root, or the path is none.
+pub fn above(path: &str) -> Option<String> {
+    let above = match path.split_once(':') {
+        Some((slice, _)) if !path.starts_with('/') => systemd::expand(slice)?,
+        _ => path.trim_end_matches('/').rsplit_once('/')?.0.to_owned(),
+    };
+    Some(above).filter(|above| allowed(above))
+}
+
 /// What is wrong with one component.
 fn fault(name: &str) -> Option<String> {
     match name {
@@ -47,5 +57,30 @@ fn fault(name: &str) -> Option<String> {
         _ if name.len() > LONGEST_NAME => Some(format!("a component is longer than {LONGEST_NAME} bytes")),
         _ if name.chars().any(char::is_control) => Some("it has a control character".to_owned()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::above;
+
+    #[test]
+    fn what_is_above_a_container() {
+        let cases = [
+            ("/kubepods/burstable/pod1/c1", Some("/kubepods/burstable/pod1")),
+            (
+                "kubepods-burstable-pod1.slice:cri-containerd:c1",
+                Some("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice"),
+            ),
+            ("/c1", None),
+            ("c1", None),
+            ("", None),
+            ("/a/../c1", None),
+            ("-.slice:cri-containerd:c1", None),
+            ("nonsense:cri-containerd:c1", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(above(path).as_deref(), expected, "{path}");
+        }
     }
 }

@@ -129,7 +129,7 @@ pub(super) fn place(
 }
 
 /// The cgroup of a slice: each dash is one level, `a-b.slice` is at `/a.slice/a-b.slice` (systemd.slice(5)).
-fn expand(slice: &str) -> Option<String> {
+pub(super) fn expand(slice: &str) -> Option<String> {
     let stem = slice.strip_suffix(".slice").filter(|_| is_unit_name(slice))?;
     if stem == "-" {
         return Some(String::new());

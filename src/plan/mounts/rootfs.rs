@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::stack::{self, Stacked};
 use super::{Propagation, options};
 use crate::error::{Error, Kind};
 use crate::plan::Input;
@@ -13,6 +14,9 @@ use crate::plan::write_xor_execute::WriteXorExecute;
 pub struct Rootfs {
     /// Absolute path on the host.
     pub path: String,
+    /// What is mounted there first, in order; nothing where somebody else has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Stacked>,
     /// Mounted read-only once everything is in place.
     pub readonly: bool,
     /// `MOUNT_ATTR_*` set on it and everything mounted below it, before the mounts.
@@ -43,6 +47,7 @@ impl Default for Rootfs {
     fn default() -> Self {
         Self {
             path: String::new(),
+            stack: Vec::new(),
             readonly: false,
             set_recursive: 0,
             write_xor_execute: None,
@@ -77,6 +82,7 @@ pub(in crate::plan) fn rootfs(input: &Input<'_>) -> Result<Rootfs, Vec<Error>> {
     };
     Ok(Rootfs {
         path: input.bundle.join(root.path()).to_string_lossy().into_owned(),
+        stack: stack::resolve(input)?,
         readonly: root.readonly().unwrap_or(false) || input.options.sealed_root,
         set_recursive: if input.options.sealed_root { options::SEALED } else { 0 },
         write_xor_execute: None,

@@ -38,6 +38,7 @@ pub(super) fn resolve(
                 source: text,
                 options: own,
                 copy_up: options.copy_up,
+                of_network: false,
             })
         }
     }
@@ -82,8 +83,7 @@ fn for_filesystem(
     options: &Options,
     at: &str,
 ) -> Result<Vec<(String, Option<String>)>, Error> {
-    let flags = options.superblock.iter().map(|flag| ((*flag).to_owned(), None));
-    let mut own: Vec<_> = flags.collect();
+    let mut own = superblock(options);
     // A device is opened for writing, and a journal on it replayed, unless the filesystem itself is read-only.
     if options.set & RDONLY != 0 && source.is_some_and(|source| source.starts_with('/')) {
         own.push(("ro".to_owned(), None));
@@ -105,9 +105,14 @@ fn for_filesystem(
     }
 }
 
+/// The flags of the superblock as options.
+pub(super) fn superblock(options: &Options) -> Vec<(String, Option<String>)> {
+    options.superblock.iter().map(|flag| ((*flag).to_owned(), None)).collect()
+}
+
 /// The layers of an overlay one by one (Linux 6.7): together they are longer than a value may be. `::` stands
 /// before those that only hold data.
-fn layer_by_layer(layers: &str) -> Vec<(String, Option<String>)> {
+pub(super) fn layer_by_layer(layers: &str) -> Vec<(String, Option<String>)> {
     let mut list = Vec::new();
     let (mut layer, mut kind, mut escaped) = (String::new(), "lowerdir+", false);
     for character in layers.chars() {

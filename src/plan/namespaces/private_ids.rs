@@ -1,11 +1,12 @@
 //! A user namespace that `config.json` does not ask for, with ids that no other container has.
 //!
-//! Which ids is for the pool to say, when the container is made; here it is decided whether there are to be any.
+//! Which ids is for the pool to say, when the container is made; here it is decided whether there are to be any. The
+//! containers of a pod have the same: whoever joins namespaces of another joins its user namespace with them.
 
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Mount as OciMount};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Mount as OciMount};
 use serde::{Deserialize, Serialize};
 
-use super::{IdMapping, NamespaceKind, Namespaces};
+use super::{IdMapping, Joined, NamespaceKind, Namespaces};
 use crate::error::{Error, Kind};
 use crate::host::Caller;
 use crate::level::Level;
@@ -26,13 +27,30 @@ pub const RANGE: u32 = 65536;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WantedBy {
-    /// The level: where it cannot be done, the container goes without, and the receipt says so.
+    /// The level, or the host's administrator for all: where it cannot be done, the container goes without, and the
+    /// receipt says so.
     Level,
     /// The caller, or the container itself: where it cannot be done, there is no container.
     Request,
 }
 
+/// The user namespace of those whose namespaces a container joins, where it is not the host's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Its file: `/proc/PID/ns/user`.
+    pub path: String,
+    /// Its user ids.
+    pub uid_mappings: Vec<IdMapping>,
+    /// Its group ids.
+    pub gid_mappings: Vec<IdMapping>,
+}
+
 impl Namespaces {
+    /// Whether the network is one that was there before the container's user namespace, whose root has no rights in it.
+    pub fn has_others_network(&self) -> bool {
+        self.private_ids.is_some() && self.is_joined(NamespaceKind::Network)
+    }
+
     /// Makes the ids from `first` on those of the container.
     pub fn give_ids(&mut self, first: u32) {
         let range = IdMapping { inside: 0, outside: first, size: RANGE };
@@ -55,9 +73,8 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mu
         // It has ids of its own already, by config.json or as an ordinary user's.
         (WantedBy::Level, _) if namespaces.has_user() || input.host.caller != Caller::Root => {}
         (_, None) => {
-            namespaces.new.push(NamespaceKind::User);
             namespaces.private_ids = Some(wanted_by);
-            notes.change("linux.namespaces", "a new user namespace is added, with ids of its own");
+            add(&input.options.pod, namespaces, notes);
         }
         (WantedBy::Level, Some(obstacle)) => {
             let why = format!("the host's root is the container's: {}: {}", obstacle.at, obstacle.why);
@@ -71,6 +88,24 @@ pub(super) fn resolve(input: &Input<'_>, namespaces: &mut Namespaces, notes: &mu
     }
 }
 
+/// That of the pod, or a new one.
+fn add(pod: &Option<Pod>, namespaces: &mut Namespaces, notes: &mut Notes) {
+    let Some((pod, shared)) = pod.as_ref().zip(shared(namespaces)) else {
+        namespaces.new.push(NamespaceKind::User);
+        return notes.change("linux.namespaces", "a new user namespace is added, with ids of its own");
+    };
+    let at = shared.at.clone();
+    notes.change("linux.namespaces", format!("the user namespace that {at} belongs to is joined"));
+    namespaces.join.push(Joined { kind: NamespaceKind::User, path: pod.path.clone(), at, foreign: false });
+    namespaces.uid_mappings.clone_from(&pod.uid_mappings);
+    namespaces.gid_mappings.clone_from(&pod.gid_mappings);
+}
+
+/// The first namespace of another container that is joined. A network is made by others, for the whole pod.
+fn shared(namespaces: &Namespaces) -> Option<&Joined> {
+    namespaces.join.iter().find(|joined| joined.kind != NamespaceKind::Network)
+}
+
 /// The command line decides; a container may only ask for more than its level gives, unless the policy lets it.
 fn wish(input: &Input<'_>, notes: &mut Notes) -> Option<(WantedBy, String)> {
     let at = field(ANNOTATION);
@@ -81,14 +116,15 @@ fn wish(input: &Input<'_>, notes: &mut Notes) -> Option<(WantedBy, String)> {
                 .at(&at),
         );
     }
+    let wanted = input.level == Level::Strict || input.options.prefer_private_ids;
     match (input.options.private_ids, annotated) {
         (Some(asked), _) => asked.then(|| (WantedBy::Request, "--private-ids".to_owned())),
         (None, Some(Ok(true))) => Some((WantedBy::Request, at)),
-        (None, Some(Ok(false))) if input.level == Level::Strict => {
+        (None, Some(Ok(false))) if wanted => {
             notes.refusals.extend(input.loosening.allow(ANNOTATION, "false").err());
             None
         }
-        (None, _) => (input.level == Level::Strict).then(|| (WantedBy::Level, String::new())),
+        (None, _) => wanted.then(|| (WantedBy::Level, String::new())),
     }
 }
 
@@ -105,19 +141,32 @@ fn obstacle(input: &Input<'_>, namespaces: &Namespaces, wanted_by: WantedBy) -> 
             "leave user out of linux.namespaces, with uidMappings and gidMappings",
         );
     }
-    if let Some(joined) = namespaces.join.first() {
+    if let Some(joined) = shared(namespaces).filter(|_| input.options.pod.is_none()) {
         return obstacle(
             &joined.at,
             &format!("the {} namespace belongs to others, and so do the rights in it", joined.kind),
-            "give it new namespaces",
+            "give it new namespaces, or private ids to whom it is shared with",
         );
+    }
+    let network = namespaces.join.iter().find(|joined| joined.kind == NamespaceKind::Network);
+    if let Some(joined) = network.filter(|_| input.options.joins_callers_network) {
+        let why = "the network namespace is the host's, and so are the rights in it";
+        return obstacle(&joined.at, why, "give it a new one");
     }
     // What is mounted or bound in one of these takes rights over it. In the host's own files nothing of that is.
     let kinds = [NamespaceKind::Mount, NamespaceKind::Pid, NamespaceKind::Ipc, NamespaceKind::Network];
     let kinds = if input.options.sealed_root { &kinds[..3] } else { &kinds[..] };
-    if let Some(kind) = kinds.iter().find(|kind| !namespaces.is_new(**kind)) {
+    let owned = |kind: NamespaceKind| namespaces.is_new(kind) || namespaces.is_joined(kind);
+    if let Some(kind) = kinds.iter().find(|kind| !owned(**kind)) {
         let why = format!("the {kind} namespace is the host's, and so are the rights in it");
         return obstacle("linux.namespaces", &why, "give it a new one");
+    }
+    if let Some(at) = privileged(input) {
+        return obstacle(
+            &at,
+            "every device of the host is the container's",
+            "list the devices that it needs",
+        );
     }
     if let Some(at) = unmapped_id(input) {
         let why = format!("only ids below {RANGE} are the container's");
@@ -131,6 +180,18 @@ fn obstacle(input: &Input<'_>, namespaces: &Namespaces, wanted_by: WantedBy) -> 
         return obstacle(at, why, "use a filesystem that can be idmapped");
     }
     (wanted_by == WantedBy::Level).then(|| made_for_host_root(input)).flatten()
+}
+
+/// What engines write for a privileged container: a rule for all devices that there are.
+fn privileged(input: &Input<'_>) -> Option<String> {
+    let resources = input.config.linux().as_ref()?.resources().as_ref()?;
+    let all = |rule: &LinuxDeviceCgroup| {
+        let every_kind = matches!(rule.typ(), None | Some(LinuxDeviceType::A));
+        let every_number = [rule.major(), rule.minor()].iter().all(|number| number.is_none_or(|it| it < 0));
+        rule.allow() && every_kind && every_number
+    };
+    let at = resources.devices().iter().flatten().position(all)?;
+    Some(format!("linux.resources.devices[{at}]"))
 }
 
 /// The first id of the process that is not among those of the container.

@@ -39,6 +39,10 @@ fn cases() -> Vec<Case> {
         ("every-process-field", "v2-strict", STRICT, root(v2(), 7)),
         ("landlock", "v2-oci", OCI, root(v2(), 7)),
         ("landlock", "v2-baseline", BASELINE, root(v2(), 10)),
+        // A pod of private ids: its sandbox, and a container that joins it.
+        ("sandbox", "hybrid-private-ids", BASELINE, root(hybrid(), 7)),
+        ("containerd-1.6-pod", "hybrid-private-ids", BASELINE, root(hybrid(), 7)),
+        ("containerd-2-pod", "v2-strict-private-ids", STRICT, root(v2(), 7)),
         ("systemd-pod", "v2-systemd", BASELINE, root(v2(), 7)),
         ("systemd-pod", "hybrid-systemd", OCI, root(hybrid(), 7)),
     ]
@@ -52,10 +56,16 @@ fn text(name: &str) -> String {
     fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// A suffix that ends so has systemd make the cgroup.
+/// A suffix that ends so has systemd make the cgroup, or the shim ask for private ids.
 fn planned((config, suffix, level, host): &Case) -> Plan {
     let manager = suffix.ends_with("-systemd").then(|| Manager { user: false, cgroup: String::new() });
-    plan_with(&text(&format!("{config}.config.json")), *level, host, manager)
+    let mut options = Options { manager, ..Options::default() };
+    if suffix.ends_with("-private-ids") {
+        options.prefer_private_ids = true;
+        options.rootfs = vec![layers()];
+        options.pod = (*config != "sandbox").then(pod);
+    }
+    plan_wanting(&text(&format!("{config}.config.json")), *level, host, options)
         .unwrap_or_else(|error| panic!("{config}: {error}"))
 }
 
@@ -107,7 +117,7 @@ fn many_keys_of_every_map_give_the_same_bytes() {
     config["linux"]["timeOffsets"] = json!({ "monotonic": { "secs": 1 }, "boottime": { "secs": 2 } });
     for name in names {
         config["annotations"][name] = json!("x");
-        config["annotations"][format!("dev.sandrun.{name}")] = json!("x");
+        config["annotations"][format!("com.example.{name}")] = json!("x");
         config["linux"]["sysctl"][format!("net.{name}")] = json!("1");
         config["linux"]["resources"]["rdma"][name] = json!({ "hcaHandles": 1 });
         config["linux"]["resources"]["unified"][format!("memory.{name}")] = json!("1");

@@ -134,14 +134,13 @@ fn what_nobody_knows_is_listed_in_the_plan() {
     config["process"]["user"] = json!({ "username": "root", "home": "/" });
     config["process"]["capabilities"] = json!({ "bounding": ["CAP_CHOWN", "CAP_FLY"], "permitted": ["FLY"] });
     config["linux"]["resources"] = json!({ "memory": { "limits": 1 } });
-    config["annotations"] = json!({ "dev.sandrun.levl": "strict", "com.example/x": "y" });
+    config["annotations"] = json!({ "com.example/x": "y" });
     let plan = plan(&config.to_string(), Level::Oci, &root(v2(), 7)).unwrap();
     let mut listed: Vec<_> = plan.changes.iter().map(|change| change.at.as_str()).collect();
     listed.sort_unstable();
     assert_eq!(
         listed,
         [
-            "annotations[\"dev.sandrun.levl\"]",
             "freebsd",
             "linux.resources.memory.limits",
             "mounts[0].flags",
@@ -160,6 +159,24 @@ fn what_nobody_knows_is_listed_in_the_plan() {
         ]
     );
     assert_eq!(plan.workload.capabilities.bounding, 1);
+}
+
+#[test]
+fn a_misspelt_wish_to_sandrun_is_refused() {
+    let mut config = good();
+    config["annotations"] = json!({ "dev.sandrun.levl": "strict" });
+    for level in [Level::Oci, Level::Baseline, Level::Strict] {
+        let error = plan(&config.to_string(), level, &root(v2(), 7)).unwrap_err();
+        assert_eq!(error.kind, Kind::Invalid);
+        let text = error.to_string();
+        assert!(
+            text.starts_with(
+                "annotation dev.sandrun.levl is not one of sandrun's: annotations[\"dev.sandrun.levl\"]"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("dev.sandrun.level, "), "{text}");
+    }
 }
 
 #[test]

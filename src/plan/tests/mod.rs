@@ -14,6 +14,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::cgroup::{Hierarchy, Layout, Manager, Unified};
+use super::mounts::stack::Asked;
+use super::namespaces::IdMapping;
+use super::namespaces::private_ids::Pod;
 use super::{Input, Loosening, Options, Plan, resolve};
 use crate::error::Result;
 use crate::host::{Caller, Host};
@@ -91,11 +94,15 @@ pub(crate) fn plan(text: &str, level: Level, host: &Host) -> Result<Plan> {
 }
 
 fn plan_with(text: &str, level: Level, host: &Host, manager: Option<Manager>) -> Result<Plan> {
+    plan_wanting(text, level, host, Options { manager, ..Options::default() })
+}
+
+fn plan_wanting(text: &str, level: Level, host: &Host, options: Options) -> Result<Plan> {
     let config = oci::parse(text)?;
     resolve(&Input {
         id: "web",
         config: &config.spec,
-        options: Options { manager, ..Options::default() },
+        options,
         pids_limit: config.pids_limit,
         landlock: config.landlock.as_ref(),
         unknown: &config.unknown,
@@ -104,6 +111,29 @@ fn plan_with(text: &str, level: Level, host: &Host, manager: Option<Manager>) ->
         loosening: Loosening::default(),
         host,
     })
+}
+
+/// What containerd's overlayfs snapshotter describes.
+fn layers() -> Asked {
+    let dir = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
+    let options = [
+        "index=off".to_owned(),
+        format!("workdir={dir}/3/work"),
+        format!("upperdir={dir}/3/fs"),
+        format!("lowerdir={dir}/2/fs:{dir}/1/fs"),
+    ];
+    Asked {
+        fstype: "overlay".to_owned(),
+        source: "overlay".to_owned(),
+        options: options.into(),
+        ..Asked::default()
+    }
+}
+
+/// The sandbox of a pod, whose process is 4821.
+fn pod() -> Pod {
+    let ids = vec![IdMapping { inside: 0, outside: 0x7800_0000, size: 65536 }];
+    Pod { path: "/proc/4821/ns/user".to_owned(), uid_mappings: ids.clone(), gid_mappings: ids }
 }
 
 /// A configuration that nothing is wrong with, to be spoilt.

@@ -60,8 +60,8 @@ fn a_level_leaves_unmapped_only_what_nobody_writes_to() {
 fn obstacles() -> Vec<(&'static str, Value, &'static str)> {
     let namespaces =
         |kinds: &[&str]| json!(kinds.iter().map(|kind| json!({ "type": kind })).collect::<Vec<_>>());
-    let mut joined = namespaces(&["mount", "pid", "ipc"]);
-    joined.as_array_mut().unwrap().push(json!({ "type": "network", "path": "/run/netns/pod" }));
+    let mut joined = namespaces(&["mount", "pid", "network"]);
+    joined.as_array_mut().unwrap().push(json!({ "type": "ipc", "path": "/proc/7/ns/ipc" }));
     vec![
         ("/linux/namespaces", namespaces(&["mount", "pid", "ipc"]), "linux.namespaces"),
         ("/linux/namespaces", namespaces(&["mount", "pid", "network"]), "linux.namespaces"),
@@ -71,6 +71,11 @@ fn obstacles() -> Vec<(&'static str, Value, &'static str)> {
             "/process/user",
             json!({ "uid": 0, "gid": 0, "additionalGids": [1, 70000] }),
             "process.user.additionalGids[1]",
+        ),
+        (
+            "/linux/resources/devices",
+            json!([{ "allow": false, "access": "rwm" }, { "allow": true, "access": "rwm" }]),
+            "linux.resources.devices[1]",
         ),
         (
             "/mounts",
@@ -148,4 +153,82 @@ fn a_container_cannot_loosen_strict() {
     assert!(plan(&loosening("false"), Level::Baseline, &host).unwrap().changes.iter().all(|it| it.at != at));
     let refused = plan(&loosening("yes"), Level::Oci, &host).unwrap_err();
     assert_eq!((refused.kind, refused.at.as_deref()), (Kind::Invalid, Some(at.as_str())));
+}
+
+/// A container of a pod, as containerd writes it: with the sandbox's namespaces, and a network that was there before.
+fn of_pod(config: Value, sandbox: bool) -> Value {
+    let own = ["mount", "pid"].map(|kind| json!({ "type": kind }));
+    let mut namespaces = own.to_vec();
+    for kind in ["ipc", "uts"] {
+        let path = format!("/proc/4821/ns/{kind}");
+        let joined = json!({ "type": kind, "path": path });
+        namespaces.push(if sandbox { json!({ "type": kind }) } else { joined });
+    }
+    namespaces.push(json!({ "type": "network", "path": "/run/netns/cni-1" }));
+    let sysfs = json!([{ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"] }]);
+    with(with(config, "/linux/namespaces", json!(namespaces)), "/mounts", sysfs)
+}
+
+fn wanting(config: &Value, options: Options) -> Result<Plan> {
+    plan_wanting(&config.to_string(), Level::Baseline, &root(v2(), 7), options)
+}
+
+fn preferring(pod: Option<Pod>) -> Options {
+    Options { prefer_private_ids: true, pod, ..Options::default() }
+}
+
+#[test]
+fn a_pods_sandbox_gets_ids_and_its_containers_join() {
+    let mut sandbox = wanting(&of_pod(good(), true), preferring(None)).unwrap();
+    assert!(sandbox.namespaces.is_new(NamespaceKind::User));
+    sandbox.give_ids(1_000_000);
+    let parameters: Vec<_> = sandbox.network_sysctl.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let ports = ("net.ipv4.ip_unprivileged_port_start", "0");
+    assert_eq!(parameters, [ports, ("net.ipv4.ping_group_range", "1000000 1065535")]);
+    let container = wanting(&of_pod(good(), false), preferring(Some(pod()))).unwrap();
+    let joined = container.namespaces.join.iter().find(|joined| joined.kind == NamespaceKind::User).unwrap();
+    assert_eq!(
+        (joined.path.as_str(), joined.at.as_str()),
+        ("/proc/4821/ns/user", "linux.namespaces[2].path")
+    );
+    assert_eq!(container.namespaces.uid_mappings, pod().uid_mappings);
+    assert!(container.rootfs.idmap && container.network_sysctl.is_empty(), "the sandbox has set them");
+    for plan in [&sandbox, &container] {
+        let crate::plan::mounts::Source::Filesystem { of_network, .. } = plan.mounts[0].source else {
+            panic!()
+        };
+        assert!(of_network, "root inside may not mount it");
+    }
+}
+
+#[test]
+fn a_pods_parameters_are_its_own() {
+    let sysctl = json!({ "net.ipv4.ping_group_range": "5 100", "net.ipv4.ip_unprivileged_port_start": "80",
+        "kernel.shm_rmid_forced": "1" });
+    let config = with(of_pod(good(), true), "/linux/sysctl", sysctl);
+    let asking = Options { private_ids: Some(true), ..Options::default() };
+    let mut plan = wanting(&config, asking).unwrap();
+    plan.give_ids(1_000_000);
+    assert_eq!(plan.network_sysctl["net.ipv4.ping_group_range"], "1000005 1000100");
+    assert_eq!(plan.network_sysctl["net.ipv4.ip_unprivileged_port_start"], "80");
+    assert_eq!(plan.sysctl.keys().collect::<Vec<_>>(), ["kernel.shm_rmid_forced"], "root inside sets these");
+}
+
+/// What is preferred is left out with a reason, what is asked for is refused.
+#[test]
+fn a_pod_that_shares_more_keeps_it() {
+    let host_network = Options { joins_callers_network: true, ..preferring(None) };
+    let host_pids = with(of_pod(good(), true), "/linux/namespaces/1", json!({ "type": "cgroup" }));
+    for (config, options, at) in [
+        (of_pod(good(), true), host_network, "linux.namespaces[4].path"),
+        (host_pids, preferring(None), "linux.namespaces"),
+        // The sandbox has the host's ids.
+        (of_pod(good(), false), preferring(None), "linux.namespaces[2].path"),
+    ] {
+        let plan = wanting(&config, options.clone()).unwrap();
+        assert!(plan.namespaces.private_ids.is_none() && plan.network_sysctl.is_empty());
+        assert!(plan.absent.iter().any(|it| it.layer == LAYER && it.why.contains(at)), "{:?}", plan.absent);
+        let refused = wanting(&asking(config), options).unwrap_err();
+        assert!(refused.kind == Kind::Unsupported && refused.to_string().contains(at), "{refused}");
+    }
 }

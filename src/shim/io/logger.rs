@@ -14,7 +14,8 @@ use super::Wanted;
 use super::pipes::pipe;
 use super::place::watch;
 use super::target::Program;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
+use crate::sys::clone::Cloned;
 use crate::sys::watch::Watched;
 use crate::sys::{CallError, Syscall, branch, process};
 
@@ -36,10 +37,7 @@ impl Logger {
         let (stdout, to_stdout) = pipe()?;
         let (stderr, to_stderr) = pipe()?;
         let (ready, to_ready) = pipe()?;
-        let executable = executable(program, wanted).context(what)?;
-        let Some(child) = branch::branch().context(what)? else {
-            become_logger([&stdout, &stderr, &to_ready], &executable);
-        };
+        let child = launch(program, wanted, [&stdout, &stderr, &to_ready]).context(what)?;
         // Without the others, which would keep it from ever ending.
         drop((stdout, stderr, to_ready));
         let logger = Self { pidfd: Some(watch(child.pidfd, Interest::READABLE)?) };
@@ -90,6 +88,14 @@ async fn read_byte(from: &Watched) -> std::io::Result<bool> {
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
+    }
+}
+
+fn launch(program: &Program, wanted: &Wanted, descriptors: [&OwnedFd; 3]) -> Result<Cloned, Cause> {
+    let executable = executable(program, wanted)?;
+    match branch::branch()? {
+        Some(child) => Ok(child),
+        None => become_logger(descriptors, &executable),
     }
 }
 

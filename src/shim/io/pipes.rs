@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::fs::{FileType, Gid, Uid, fchown, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::Interest;
 use tokio::task::JoinHandle;
@@ -19,19 +20,33 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
         .context(|| "cannot make a pipe for a stream".to_owned())
 }
 
+/// Gives a pipe's end to a user and a group; what is no pipe is not ours to give.
+pub(super) fn give(end: &OwnedFd, uid: u32, gid: u32) -> Result<()> {
+    let what = || "cannot give the process its streams".to_owned();
+    let stat = fstat(end).call(|| "fstat(pipe)".to_owned()).context(what)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
+        return Ok(());
+    }
+    fchown(end, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        .call(|| format!("fchown(pipe, {uid}, {gid})"))
+        .context(what)
+}
+
 /// What will be moved once the process is there.
 #[derive(Default)]
 pub(super) struct Pipes {
-    input: Option<(OwnedFd, OwnedFd)>,
+    to_input: Option<OwnedFd>,
     outputs: Vec<(OwnedFd, Place)>,
 }
 
 impl Pipes {
-    /// The process's end of its standard input, which comes from a fifo.
-    pub fn input(&mut self, from: Option<OwnedFd>) -> Result<OwnedFd> {
-        let Some(from) = from else { return null() };
+    /// The process's end of its standard input, if it is to come from anywhere.
+    pub fn input(&mut self, comes: bool) -> Result<OwnedFd> {
+        if !comes {
+            return null();
+        }
         let (end, to) = pipe()?;
-        self.input = Some((from, to));
+        self.to_input = Some(to);
         Ok(end)
     }
 
@@ -55,10 +70,10 @@ impl Pipes {
         Ok(end)
     }
 
-    /// Begins to move.
-    pub fn begin(self) -> Result<Moving> {
+    /// Begins to move; standard input comes from a fifo.
+    pub fn begin(self, input: Option<OwnedFd>) -> Result<Moving> {
         let mut moving = Moving { input: None, outputs: Vec::new() };
-        if let Some((from, to)) = self.input {
+        if let Some((from, to)) = input.zip(self.to_input) {
             let from = watch(from, Interest::READABLE)?;
             let to = Sink::Stream(watch(to, Interest::WRITABLE)?.into());
             moving.input = Some(tokio::spawn(async move { flow::run(&from, &to, Until::Ended).await }));

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
 use tokio::io::Interest;
 
 use super::flow::Sink;
@@ -47,13 +47,19 @@ pub(super) fn null() -> Result<OwnedFd> {
     open_at(Path::new("/dev/null"), OFlags::RDWR)
 }
 
+/// Whether it can be read from, without opening it.
+pub(super) fn check_input(path: &Path) -> Result<()> {
+    let stat = stat(path).call(|| format!("stat({path:?})")).context(|| cannot_open(path))?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
+        return Ok(());
+    }
+    let why = "it is no fifo, and standard input can come from nothing else";
+    Err(Error::new(Kind::Invalid, cannot_open(path), why))
+}
+
 /// A fifo that is read from, and what keeps it from ending before it is asked to.
 pub(super) fn open_input(path: &Path) -> Result<(OwnedFd, OwnedFd)> {
     let reader = open_at(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-    if kind(&reader, path)? != FileType::Fifo {
-        let why = "it is no fifo, and standard input can come from nothing else";
-        return Err(Error::new(Kind::Invalid, cannot_open(path), why));
-    }
     Ok((reader, open_at(path, OFlags::WRONLY | OFlags::NONBLOCK)?))
 }
 

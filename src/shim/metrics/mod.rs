@@ -19,17 +19,17 @@ use crate::plan::cgroup::Version;
 pub fn of(dirs: &Dirs) -> Result<Any> {
     let stats = stats::read(dirs)?;
     match dirs.version() {
-        Version::V1 => any(v1::NAME, &v1::metrics(&stats, &v1::devices(&stats)?)),
-        Version::V2 => any(v2::NAME, &v2::metrics(&stats)),
+        Version::V1 => any("v1", &v1::metrics(&stats, &v1::devices(&stats)?)),
+        Version::V2 => any("v2", &v2::metrics(&stats)),
     }
 }
 
-/// Named as containerd names it: without the host that protobuf has in front. The name is not taken from the message's
-/// descriptor, which would be built for it and stay in memory.
-fn any(name: &str, message: &impl Message) -> Result<Any> {
+/// Named as containerd names it: without the host that protobuf has in front. The message could tell its name, too, but
+/// not without the tables of reflection, which stay in memory.
+fn any<M: Message>(version: &str, message: &M) -> Result<Any> {
     let value = message.write_to_bytes().map_err(|error| error.to_string());
     let value = value.context(|| "cannot write the metrics".to_owned())?;
-    Ok(Any { type_url: name.to_owned(), value, ..Any::default() })
+    Ok(Any { type_url: format!("io.containerd.cgroups.{version}.Metrics"), value, ..Any::default() })
 }
 
 /// `pids.max`, as it is read: no limit is the largest number.

@@ -11,11 +11,11 @@ fn entry(op: &str, value: u64) -> BlkioEntry {
 
 #[test]
 fn containerd_finds_the_messages_by_their_names() {
-    assert_eq!(v1::NAME, V1::descriptor().full_name());
-    assert_eq!(v2::NAME, V2::descriptor().full_name());
-    let used = any(v1::NAME, &v1::metrics(&Stats::default(), &v1::Devices::new())).unwrap();
+    let used = any("v1", &v1::metrics(&Stats::default(), &v1::Devices::new())).unwrap();
+    assert_eq!(used.type_url, V1::descriptor().full_name());
     assert!(V1::parse_from_bytes(&used.value).unwrap().pids.is_some());
-    let used = any(v2::NAME, &v2::metrics(&Stats::default())).unwrap();
+    let used = any("v2", &v2::metrics(&Stats::default())).unwrap();
+    assert_eq!(used.type_url, V2::descriptor().full_name());
     assert!(V2::parse_from_bytes(&used.value).unwrap().cpu.is_some());
 }
 

@@ -37,9 +37,6 @@ pub(super) fn partitions(text: &str) -> Devices {
     devices
 }
 
-/// Of the message.
-pub(super) const NAME: &str = "io.containerd.cgroups.v1.Metrics";
-
 pub(super) fn metrics(stats: &Stats, devices: &Devices) -> Metrics {
     Metrics {
         hugetlb: hugetlb(stats),

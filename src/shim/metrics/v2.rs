@@ -14,9 +14,6 @@ use crate::cgroup::stats::{self, Pressure, Stall, Stats};
 /// What is kept in nanoseconds is told in microseconds.
 const MICROSECOND: u64 = 1000;
 
-/// Of the message.
-pub(super) const NAME: &str = "io.containerd.cgroups.v2.Metrics";
-
 pub(super) fn metrics(stats: &Stats) -> Metrics {
     Metrics {
         pids: some(PidsStat { current: stats.pids.current, limit: pids_limit(stats), ..PidsStat::default() }),

@@ -35,10 +35,10 @@ fn it_can_be_closed_before_the_process_is_there() {
     let wanted = Wanted { stdin: place.fifo("in"), ..Wanted::default() };
     on_one_thread(async {
         let mut streams = opened(&wanted).await;
-        writer(&wanted.stdin).write_all(b"early").unwrap();
         streams.close_stdin();
         let [stdin, ..] = streams.child_ends().unwrap();
         streams.begin().unwrap();
+        writer(&wanted.stdin).write_all(b"early").unwrap();
         assert_eq!(join(read_all(File::from(stdin))).await, b"early");
     });
 }

@@ -77,7 +77,7 @@ fn a_lot_comes_out_whole() {
 #[test]
 fn it_has_the_size_that_was_asked_for() {
     on_one_thread(async {
-        let session = session().await;
+        let mut session = session().await;
         session.streams.resize(132, 43).unwrap();
         let size = tcgetwinsize(&session.slave).unwrap();
         assert_eq!((size.ws_col, size.ws_row), (132, 43));

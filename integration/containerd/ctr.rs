@@ -1,4 +1,4 @@
-//! The real containerd, with sandrun in the place of runc under its shim. It has a root, a state and a socket of its own,
+//! `ctr`, with sandrun in the place of runc under its shim. containerd has a root, a state and a socket of its own,
 //! and needs no network.
 
 use std::fs::{self, File};

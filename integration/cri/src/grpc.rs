@@ -1,0 +1,74 @@
+//! One unary gRPC call over a unix socket: one HTTP/2 request, whose trailers tell how it went.
+
+use std::error::Error;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, Request};
+use tokio::net::UnixStream;
+
+type Failure = Box<dyn Error>;
+
+/// The answer's message; an error is printed as crictl and the kubelet do.
+pub fn call(socket: &str, path: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (trailers, body) =
+        runtime.block_on(exchange(socket, path, message)).map_err(|error| format!("{path}: {error}"))?;
+    let trailer = |name: &str| trailers.get(name).map(|value| percent_decoded(value.as_bytes()));
+    match trailer("grpc-status").as_deref() {
+        Some("0") => body.get(5..).map(<[u8]>::to_vec).ok_or_else(|| "no message".to_owned()),
+        Some(code) => {
+            Err(format!("rpc error: code = {code} desc = {}", trailer("grpc-message").unwrap_or_default()))
+        }
+        None => Err(format!("{path}: no grpc-status")),
+    }
+}
+
+/// The trailers, or the headers where an error has nothing else, and the body.
+async fn exchange(socket: &str, path: &str, message: &[u8]) -> Result<(HeaderMap, Vec<u8>), Failure> {
+    let stream = UnixStream::connect(socket).await?;
+    let (client, connection) = h2::client::handshake(stream).await?;
+    tokio::spawn(connection);
+    let request = Request::post(format!("http://localhost{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())?;
+    let (response, mut sending) = client.ready().await?.send_request(request, false)?;
+    sending.send_data(framed(message), true)?;
+    let (head, mut receiving) = response.await?.into_parts();
+    let mut body = Vec::new();
+    while let Some(part) = receiving.data().await {
+        let part = part?;
+        receiving.flow_control().release_capacity(part.len())?;
+        body.extend_from_slice(&part);
+    }
+    Ok((receiving.trailers().await?.unwrap_or(head.headers), body))
+}
+
+/// Not compressed, then the length.
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(message.len().try_into().expect("a small message"));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// `grpc-message` is percent-encoded UTF-8.
+fn percent_decoded(value: &[u8]) -> String {
+    let mut decoded = Vec::new();
+    let mut rest = value;
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (first, code) {
+            (b'%', Some(code)) => {
+                decoded.push(code);
+                rest = &tail[2..];
+            }
+            _ => {
+                decoded.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
