@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 STATIC := $(or $(CARGO_TARGET_DIR),target)/static
 MANUAL := $(or $(CARGO_TARGET_DIR),target)/manual
 
-.PHONY: help build release image man check advisories test test-vm test-k8s workload-denials bench demo install clean
+.PHONY: help build release image man check advisories test test-vm test-k8s workload-denials bench bench-pods demo install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ workload-denials: ## what confinement refuses to real programs: writes integrati
 
 bench: release ## sandrun against crun and runc (docs in integration/bench)
 	cargo run --release --locked -p bench -- --runtime sandrun=$(STATIC)/sandrun --runtime crun --runtime runc
+
+bench-pods: release ## pods on containerd: the own shim against runc and crun under containerd's (root)
+	cargo run --release --locked -p pods -- --runtime sandrun=$(STATIC)/sandrun \
+	  --runtime crun=$$(PATH=$$PATH:/usr/sbin command -v crun) --runtime runc=$$(PATH=$$PATH:/usr/sbin command -v runc)
 
 demo: ## a Debian container that says what it cannot do
 	scripts/demo

@@ -7,12 +7,12 @@
 // A test's tool that cannot go on has failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod grpc;
-mod messages;
 mod remote;
 mod websocket;
 
 use std::process::ExitCode;
+
+use cri::{grpc, messages};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
