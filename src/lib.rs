@@ -17,6 +17,7 @@ pub mod oci;
 pub mod plan;
 pub mod policy;
 pub mod resctrl;
+pub mod shim;
 pub mod size;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -109,8 +109,14 @@ pub struct ExecProcess {
 /// As [`load`].
 pub fn load_process(path: &Path) -> Result<ExecProcess> {
     let text = read(path)?;
-    let value: Value =
-        serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?;
+    process(serde_json::from_str(&text).context(|| format!("{} is not valid JSON", path.display()))?)
+}
+
+/// The process of an exec.
+///
+/// # Errors
+/// `Invalid`, with the place of what is wrong in it.
+pub fn process(value: Value) -> Result<ExecProcess> {
     let mut value = Value::Object([("process".to_owned(), value)].into_iter().collect());
     let landlock = take_landlock(&mut value);
     let mut unknown = adapt(&mut value);

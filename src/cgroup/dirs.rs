@@ -90,6 +90,11 @@ impl Dirs {
         &self.path
     }
 
+    /// Which version has its limits: v1 on a hybrid host.
+    pub fn version(&self) -> Version {
+        if self.v1().next().is_some() { Version::V1 } else { Version::V2 }
+    }
+
     /// The directories `create` made, parents first: what a caller records before it goes on.
     pub fn created(&self) -> &[String] {
         &self.created

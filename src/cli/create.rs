@@ -82,6 +82,7 @@ impl Bundle {
             policy: global.policy(),
             systemd_cgroup: global.systemd_cgroup,
             console: self.console_socket.clone().map_or(Console::None, Console::Path),
+            streams: None,
             options,
             pid_file: self.pid_file.clone(),
             pidfd_socket: self.pidfd_socket.clone(),

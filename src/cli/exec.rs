@@ -77,6 +77,7 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
         id: arguments.id.clone(),
         root: global.root(),
         console: arguments.console_socket.clone().map_or(Console::None, Console::Path),
+        streams: None,
         preserve_fds: arguments.preserve_fds,
         ignore_paused: arguments.ignore_paused,
         pid_file: arguments.pid_file.clone(),

@@ -83,6 +83,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<ExitCode> {
         policy: global.policy(),
         systemd_cgroup: global.systemd_cgroup,
         console: Console::None,
+        streams: None,
         options,
         pid_file: None,
         pidfd_socket: None,

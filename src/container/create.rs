@@ -53,6 +53,8 @@ pub struct Wish {
     pub systemd_cgroup: bool,
     /// Where the terminal is sent.
     pub console: Console,
+    /// What the container's standard input, output and error are; the caller's own if there are none.
+    pub streams: Option<Streams>,
     /// Choices that change the plan.
     pub options: plan::Options,
     /// Written once the process exists.
@@ -60,6 +62,9 @@ pub struct Wish {
     /// Gets the process's pidfd.
     pub pidfd_socket: Option<PathBuf>,
 }
+
+/// Standard input, output and error.
+pub type Streams = [OwnedFd; 3];
 
 /// Who gets the master of the container's terminal.
 #[derive(Debug, Default)]
@@ -282,7 +287,8 @@ fn build(
     {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    private_ids::give_pipes(&plan.namespaces, &plan.workload)?;
+    private_ids::give_pipes(&plan.namespaces, &plan.workload, wish.streams.as_ref())?;
+    descriptors.extend(streams(&mut wish.streams));
     let request = Request {
         namespaces: &plan.namespaces,
         join: joined::open(&plan, host)?,
@@ -340,6 +346,11 @@ fn tell_who(wish: &Wish, child: &Child) -> Result<()> {
         super::pidfile::write(path, child.pid())?;
     }
     Ok(())
+}
+
+/// The streams of the wish, for init.
+pub(super) fn streams(wanted: &mut Option<Streams>) -> impl Iterator<Item = (Role, OwnedFd)> {
+    (0..).map(Role::Stream).zip(wanted.take().into_iter().flatten())
 }
 
 /// Connects to whoever wants the terminal, with the caller's rights.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::create::{Console, console_socket};
+use super::create::{Console, Streams, console_socket, streams};
 use super::listener;
 use super::pidfd_socket;
 use super::place::Place;
@@ -37,6 +37,8 @@ pub struct Wish {
     pub process: Process,
     /// Where its terminal is sent.
     pub console: Console,
+    /// What its standard input, output and error are; the caller's own if there are none.
+    pub streams: Option<Streams>,
     /// Descriptors above standard error that it inherits.
     pub preserve_fds: u32,
     /// Run it although the container is frozen; it then waits with the others.
@@ -65,6 +67,8 @@ pub struct SubCgroup {
 pub enum Process {
     /// As a file says, in the form of `process` of `config.json`.
     File(PathBuf),
+    /// The same, read already.
+    Given(Box<oci::ExecProcess>),
     /// As the container's own process, but for these.
     Like(Box<Overrides>),
 }
@@ -143,7 +147,8 @@ pub fn exec(wish: &mut Wish) -> Result<Ready> {
     if has_terminal && let Some(socket) = console_socket(&mut wish.console)? {
         descriptors.push((Role::ConsoleSocket, socket));
     }
-    private_ids::give_pipes(&plan.namespaces, &workload)?;
+    private_ids::give_pipes(&plan.namespaces, &workload, wish.streams.as_ref())?;
+    descriptors.extend(streams(&mut wish.streams));
     let (first, rest) = namespaces(&plan, host.caller);
     let request = Request {
         namespaces: &Namespaces::default(),
@@ -231,7 +236,11 @@ fn open_namespaces(kinds: &[NamespaceKind], pid: i32) -> Result<Vec<(NamespaceKi
 fn workload(wish: &Wish, plan: &Plan, host: &Host, limited: bool) -> Result<Workload> {
     let own = &plan.workload;
     let mut workload = match &wish.process {
-        Process::File(path) => from_file(path, host)?,
+        Process::File(path) => {
+            let what = format!("cannot run the process of {}", path.display());
+            from_process(&oci::load_process(path)?, &what, host)?
+        }
+        Process::Given(process) => from_process(process, "cannot run the process", host)?,
         Process::Like(overrides) => like(own, overrides, plan),
     };
     workload.capabilities = match limited {
@@ -285,11 +294,9 @@ fn narrow(workload: &mut Workload, own: &Workload) -> Result<()> {
     Ok(())
 }
 
-fn from_file(path: &Path, host: &Host) -> Result<Workload> {
-    let process = oci::load_process(path)?;
+fn from_process(process: &oci::ExecProcess, what: &str, host: &Host) -> Result<Workload> {
     let mut workload = plan::process::resolve(&process.typed, "process").map_err(|errors| {
-        let what = format!("cannot run the process of {}", path.display());
-        Error::all(&what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, ""))
+        Error::all(what, errors).unwrap_or_else(|| Error::new(Kind::Invalid, what, ""))
     })?;
     if let Some(block) = &process.landlock {
         let (domain, _) = plan::landlock::of_process(block, host.landlock_abi)?;

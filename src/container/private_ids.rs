@@ -1,12 +1,12 @@
 //! Ids that are the container's alone: taken from the pool before anything is made, and what follows for that which
 //! is shared with the host.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::absolute;
 
 use rustix::fs::{FileType, Uid, fchown, fstat};
 
-use super::create::{Decided, Wish, decide};
+use super::create::{Decided, Streams, Wish, decide};
 use super::host_objects::{self, Trees};
 use super::state::StateDir;
 use crate::enforce::receipt::{Receipt, State};
@@ -87,11 +87,19 @@ pub(super) fn give_all_back(dir: &StateDir) -> Result<()> {
 ///
 /// # Errors
 /// The failed call.
-pub(super) fn give_pipes(namespaces: &Namespaces, workload: &Workload) -> Result<()> {
+pub(super) fn give_pipes(
+    namespaces: &Namespaces,
+    workload: &Workload,
+    streams: Option<&Streams>,
+) -> Result<()> {
     let own = namespaces.uid_mappings.first().filter(|_| namespaces.private_ids.is_some());
     let Some(own) = own.filter(|own| workload.user.uid < own.size) else { return Ok(()) };
     let uid = Uid::from_raw(own.outside + workload.user.uid);
-    for fd in stdio() {
+    let streams = match streams {
+        Some(streams) => streams.each_ref().map(AsFd::as_fd),
+        None => stdio(),
+    };
+    for fd in streams {
         let Ok(stat) = fstat(fd) else { continue };
         if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
             fchown(fd, Some(uid), None)

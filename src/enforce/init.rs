@@ -173,6 +173,11 @@ impl Init {
         let Some((bytes, descriptors)) = message else { return Err(Stopped::ParentGone) };
         let mut order: Order = serde_json::from_slice(&bytes).context(what)?;
         self.received = Received::new(std::mem::take(&mut order.roles), descriptors);
+        for number in 0..=2 {
+            if let Some(stream) = self.received.take(&Role::Stream(number)) {
+                sys::process::place(&stream, number).context(|| "cannot place a standard stream".to_owned())?;
+            }
+        }
         Ok(order)
     }
 

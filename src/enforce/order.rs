@@ -75,6 +75,8 @@ pub enum Role {
     ConsoleSocket,
     /// The pidfd of the container's process, for an exec.
     Container,
+    /// What becomes the descriptor of this number, 0 to 2; where none is sent, the caller's own is inherited.
+    Stream(i32),
 }
 
 /// Everything init gets.

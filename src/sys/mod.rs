@@ -17,5 +17,6 @@ pub mod process;
 pub mod schedule;
 pub mod seccomp;
 pub mod socket;
+pub mod watch;
 
 pub use error::{CallError, Syscall};

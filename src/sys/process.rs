@@ -238,11 +238,38 @@ pub fn replace_stdio(descriptor: impl AsFd) -> Result<(), CallError> {
 /// # Errors
 /// EBUSY and EMFILE in theory.
 pub fn place_stdio(input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<(), CallError> {
-    for (from, number) in [(input, 0), (output, 1), (output, 2)] {
-        let from = from.as_raw_fd();
-        // SAFETY: nothing in this program owns the three numbers that are replaced.
-        let result = unsafe { libc::dup2(from, number) };
-        check(result.into()).call(|| format!("dup2({from}, {number})"))?;
+    [(input, 0), (output, 1), (output, 2)].into_iter().try_for_each(|(from, number)| place(from, number))
+}
+
+/// Makes a descriptor one of the three standard ones, which the next `execve` keeps. It may not be that one already.
+///
+/// # Errors
+/// EINVAL for another number; EBUSY and EMFILE in theory.
+pub fn place(descriptor: impl AsFd, number: i32) -> Result<(), CallError> {
+    let from = descriptor.as_fd().as_raw_fd();
+    let call = || format!("dup2({from}, {number})");
+    if !(0..=2).contains(&number) {
+        return Err(Errno::INVAL).call(call);
+    }
+    // SAFETY: nothing in this program owns the three numbers that are replaced.
+    let result = unsafe { libc::dup2(from, number) };
+    check(result.into()).map(drop).call(call)
+}
+
+/// Gives descriptors the numbers from `first` up, to be inherited, and allocates nothing. Whatever had a number before
+/// is closed, so this is for a clone that executes another program next.
+///
+/// # Errors
+/// EMFILE.
+pub fn place_from<const N: usize>(first: i32, descriptors: [BorrowedFd<'_>; N]) -> Result<(), CallError> {
+    let above = first.saturating_add(i32::try_from(N).unwrap_or(i32::MAX));
+    // Out of the way of each other first.
+    let moved = descriptors.map(|it| rustix::io::fcntl_dupfd_cloexec(it, above));
+    for (from, number) in moved.into_iter().zip(first..) {
+        let from = from.call(|| format!("fcntl(F_DUPFD_CLOEXEC, {above})"))?;
+        // SAFETY: nothing uses what the number was before, until the next program begins.
+        let result = unsafe { libc::dup2(from.as_raw_fd(), number) };
+        check(result.into()).call(|| format!("dup2({from:?}, {number})"))?;
     }
     Ok(())
 }
@@ -270,6 +297,17 @@ pub fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> Result<(), CallError> {
     check(result).map(drop).call(|| format!("pidfd_send_signal({fd}, {signal})"))
 }
 
+/// Sends any signal to a process whose number is known to be still its own: a child that is not reaped yet.
+///
+/// # Errors
+/// EINVAL for a number that is no signal.
+pub fn signal(pid: rustix::process::Pid, signal: i32) -> Result<(), CallError> {
+    let pid = pid.as_raw_nonzero().get();
+    // SAFETY: no memory is involved.
+    let result = unsafe { libc::kill(pid, signal) };
+    check(result.into()).map(drop).call(|| format!("kill({pid}, {signal})"))
+}
+
 /// Makes sure that a descriptor is of a namespace of the given kind (`ioctl_nsfs(2)`, `NS_GET_NSTYPE`, Linux 4.11).
 ///
 /// # Errors
@@ -287,6 +325,25 @@ pub fn check_namespace(namespace: impl AsFd, flag: u64) -> Result<(), CallError>
         call: format!("ioctl({fd}, NS_GET_NSTYPE) = {kind:#x}, not {flag:#x}"),
         errno: Errno::INVAL,
     })
+}
+
+/// Has the next program find a descriptor at a number above the standard ones, where nothing of ours is by then.
+///
+/// # Errors
+/// EINVAL for one of the standard ones; EBUSY and EMFILE in theory.
+pub fn inherit_as(descriptor: BorrowedFd<'_>, number: i32) -> Result<(), CallError> {
+    let from = descriptor.as_raw_fd();
+    let call = || format!("dup2({from}, {number})");
+    if number <= 2 {
+        return Err(Errno::INVAL).call(call);
+    }
+    if from == number {
+        return rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())
+            .call(|| format!("fcntl({from}, F_SETFD)"));
+    }
+    // SAFETY: the caller has nothing open at that number, which is for the program that it becomes or starts.
+    let result = unsafe { libc::dup2(from, number) };
+    check(result.into()).map(drop).call(call)
 }
 
 /// The user namespace that a namespace belongs to (`ioctl_ns(2)`, Linux 4.9).

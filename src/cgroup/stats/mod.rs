@@ -1,7 +1,8 @@
 //! What a cgroup has used: one reading of all its controllers, the same form for v1, v2 and both.
 //!
 //! Names and units of the JSON are those of `runc events --stats`, which monitoring reads. A controller that the
-//! host does not have leaves its part at zero; so does a counter that only the other version has.
+//! host does not have leaves its part at zero; so does a counter that only the other version has. What the JSON has no
+//! name for is for containerd's metrics.
 
 mod read;
 mod v1;
@@ -28,6 +29,9 @@ pub struct Stats {
     pub blkio: Blkio,
     /// Huge pages by size, such as `2MB`.
     pub hugetlb: BTreeMap<String, Hugetlb>,
+    /// RDMA resources in use.
+    #[serde(skip)]
+    pub rdma: Rdma,
 }
 
 /// CPU time.
@@ -72,6 +76,12 @@ pub struct Throttling {
     pub throttled_periods: u64,
     /// How long it waited, in nanoseconds.
     pub throttled_time: u64,
+    /// Periods in which more than the quota was used, out of earlier ones (v2, Linux 5.14).
+    #[serde(skip)]
+    pub bursts: u64,
+    /// How much more, in nanoseconds.
+    #[serde(skip)]
+    pub burst_time: u64,
 }
 
 /// CPUs and memory nodes in force.
@@ -104,6 +114,12 @@ pub struct Memory {
     pub kernel_tcp: MemoryUsage,
     /// `memory.stat`.
     pub raw: BTreeMap<String, u64>,
+    /// Swap without memory (v2).
+    #[serde(skip)]
+    pub swap_alone: MemoryUsage,
+    /// `memory.events`, or `memory.oom_control` on v1.
+    #[serde(skip)]
+    pub events: BTreeMap<String, u64>,
     /// How long work waited for memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Pressure>,
@@ -156,6 +172,9 @@ pub struct Blkio {
     /// Milliseconds of the device (BFQ on v1).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub io_time_recursive: Vec<BlkioEntry>,
+    /// Sectors of 512 bytes (BFQ with `CONFIG_BFQ_CGROUP_DEBUG`, on v1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sectors_recursive: Vec<BlkioEntry>,
     /// How long work waited for I/O.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Pressure>,
@@ -184,6 +203,29 @@ pub struct Hugetlb {
     pub max: u64,
     /// How often the limit was met.
     pub failcnt: u64,
+    /// The limit; the largest number where there is none (v2).
+    #[serde(skip)]
+    pub limit: u64,
+}
+
+/// RDMA resources (`Documentation/admin-guide/cgroup-v1/rdma.rst`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rdma {
+    /// In use.
+    pub current: Vec<RdmaEntry>,
+    /// At most.
+    pub limit: Vec<RdmaEntry>,
+}
+
+/// Those of one device; the largest number for no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RdmaEntry {
+    /// Its name, such as `mlx4_0`.
+    pub device: String,
+    /// Handles of host channel adapters.
+    pub handles: u32,
+    /// Objects of theirs.
+    pub objects: u32,
 }
 
 /// Pressure stall information (`Documentation/accounting/psi.rst`, Linux 4.20).

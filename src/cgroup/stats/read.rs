@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::{BlkioEntry, Pressure, Stall, Stats, v1, v2};
+use super::{BlkioEntry, Pressure, RdmaEntry, Stall, Stats, v1, v2};
 use crate::cgroup::dirs::{Dir, Dirs};
 use crate::cgroup::{failure, files};
 use crate::error::Result;
@@ -55,6 +55,12 @@ fn read_hierarchy(dir: &Dir, stats: &mut Stats) -> Result<(), CallError> {
             (_, "pids") => {
                 stats.pids.current = files.number("pids.current")?.unwrap_or(0);
                 stats.pids.limit = files.number("pids.max")?.filter(|max| *max != u64::MAX).unwrap_or(0);
+            }
+            (_, "rdma") => {
+                let text = |file: &str| Ok(files.text(file)?.unwrap_or_default());
+                stats.rdma.current = rdma(&text("rdma.current")?);
+                // The root has none.
+                stats.rdma.limit = rdma(&text("rdma.max")?);
             }
             _ => {}
         }
@@ -147,6 +153,25 @@ pub(super) fn entry(device: &str, op: &str, value: &str) -> Option<BlkioEntry> {
         op: op.to_owned(),
         value: value.parse().ok()?,
     })
+}
+
+/// `mlx4_0 hca_handle=2 hca_object=max`
+pub(super) fn rdma(text: &str) -> Vec<RdmaEntry> {
+    let line = |line: &str| {
+        let mut entry =
+            RdmaEntry { device: line.split_whitespace().next()?.to_owned(), ..RdmaEntry::default() };
+        for (name, value) in words(line) {
+            // `max` is more than fits.
+            let value = number(value).map(|value| u32::try_from(value).unwrap_or(u32::MAX));
+            match name {
+                "hca_handle" => entry.handles = value?,
+                "hca_object" => entry.objects = value?,
+                _ => {}
+            }
+        }
+        Some(entry)
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// `0-2,5` as single numbers.

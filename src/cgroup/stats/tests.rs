@@ -1,6 +1,6 @@
 //! The kernel's words, and the JSON.
 
-use super::read::{list, pressure};
+use super::read::{list, pressure, rdma};
 use super::*;
 
 #[test]
@@ -16,6 +16,13 @@ fn pressure_is_read_with_and_without_a_full_line() {
 fn a_list_becomes_numbers() {
     assert_eq!(list("0-2,5\n"), [0, 1, 2, 5]);
     assert_eq!(list("\n"), [0; 0]);
+}
+
+#[test]
+fn no_limit_is_the_largest_number() {
+    let entry = |device: &str, handles, objects| RdmaEntry { device: device.to_owned(), handles, objects };
+    let found = rdma("mlx4_0 hca_handle=2 hca_object=2000\nocrdma1 hca_handle=3 hca_object=max\n");
+    assert_eq!(found, [entry("mlx4_0", 2, 2000), entry("ocrdma1", 3, u32::MAX)]);
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub(super) fn memory(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallErr
     memory.swap = usage(files, "memory.memsw")?;
     memory.kernel = usage(files, "memory.kmem")?;
     memory.kernel_tcp = usage(files, "memory.kmem.tcp")?;
+    memory.events = files.table("memory.oom_control")?;
     Ok(())
 }
 
@@ -110,6 +111,7 @@ pub(super) fn blkio(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallErro
     blkio.io_wait_time_recursive = list("io_wait_time")?;
     blkio.io_merged_recursive = list("io_merged")?;
     blkio.io_time_recursive = list("time")?;
+    blkio.sectors_recursive = list("sectors")?;
     Ok(())
 }
 
@@ -133,6 +135,7 @@ pub(super) fn hugetlb(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallEr
             usage: value("usage_in_bytes")?,
             max: value("max_usage_in_bytes")?,
             failcnt: value("failcnt")?,
+            limit: value("limit_in_bytes")?,
         };
         stats.hugetlb.insert(size, pages);
     }

@@ -18,6 +18,8 @@ pub(super) fn cpu(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallError>
     throttling.periods = value("nr_periods");
     throttling.throttled_periods = value("nr_throttled");
     throttling.throttled_time = value("throttled_usec").saturating_mul(MICROSECOND);
+    throttling.bursts = value("nr_bursts");
+    throttling.burst_time = value("burst_usec").saturating_mul(MICROSECOND);
     Ok(())
 }
 
@@ -30,24 +32,30 @@ pub(super) fn cpuset(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallErr
 /// Swap is reported as v1 does, with the memory in it.
 pub(super) fn memory(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallError> {
     let value = |file: &str| -> Result<u64, CallError> { Ok(files.number(file)?.unwrap_or(0)) };
-    let failures =
-        |file: &str| -> Result<u64, CallError> { Ok(files.table(file)?.get("max").copied().unwrap_or(0)) };
     let memory = &mut stats.memory;
     memory.raw = files.table("memory.stat")?;
     memory.cache = memory.raw.get("file").copied().unwrap_or(0);
+    memory.events = files.table("memory.events")?;
     memory.usage = MemoryUsage {
         limit: value("memory.max")?,
         usage: value("memory.current")?,
         // Linux 5.19
         max: value("memory.peak")?,
-        failcnt: failures("memory.events")?,
+        failcnt: memory.events.get("max").copied().unwrap_or(0),
     };
-    let limit = value("memory.swap.max")?;
+    memory.swap_alone = MemoryUsage {
+        limit: value("memory.swap.max")?,
+        usage: value("memory.swap.current")?,
+        // Linux 6.5
+        max: value("memory.swap.peak")?,
+        failcnt: files.table("memory.swap.events")?.get("max").copied().unwrap_or(0),
+    };
+    let alone = &memory.swap_alone;
     memory.swap = MemoryUsage {
-        limit: if limit == u64::MAX { limit } else { limit.saturating_add(memory.usage.limit) },
-        usage: value("memory.swap.current")?.saturating_add(memory.usage.usage),
+        limit: alone.limit.saturating_add(memory.usage.limit),
+        usage: alone.usage.saturating_add(memory.usage.usage),
         max: 0,
-        failcnt: failures("memory.swap.events")?,
+        failcnt: alone.failcnt,
     };
     Ok(())
 }
@@ -81,7 +89,8 @@ pub(super) fn hugetlb(files: &Files<'_>, stats: &mut Stats) -> Result<(), CallEr
         };
         let events = files.table(&format!("hugetlb.{size}.events"))?;
         let failcnt = events.get("max").copied().unwrap_or(0);
-        stats.hugetlb.insert(size, Hugetlb { usage, max: 0, failcnt });
+        let limit = files.number(&format!("hugetlb.{size}.max"))?.unwrap_or(0);
+        stats.hugetlb.insert(size, Hugetlb { usage, max: 0, failcnt, limit });
     }
     Ok(())
 }

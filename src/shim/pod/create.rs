@@ -1,0 +1,134 @@
+//! Create: from a request of containerd's to a container that waits for Start.
+
+use std::path::{Path, PathBuf};
+
+use containerd_shim_protos::api::{CreateTaskRequest, Mount};
+use containerd_shim_protos::events::task::{TaskCreate, TaskIO};
+use containerd_shim_protos::protobuf::MessageField;
+
+use super::{Container, Pod};
+use crate::container::create::{Console, Created, Wish, create};
+use crate::container::rootfs;
+use crate::container::status::changes;
+use crate::enforce::order::Start;
+use crate::error::{Error, Kind, Result};
+use crate::plan::mounts::stack::Asked;
+use crate::shim::delete;
+use crate::shim::io::{Streams, Wanted};
+use crate::shim::options::Settings;
+use crate::shim::process::Process;
+use crate::{oci, plan};
+
+impl Pod {
+    /// Whether there can be a container with this id.
+    ///
+    /// # Errors
+    /// `Exists`.
+    pub fn check_new(&self, id: &str) -> Result<()> {
+        match self.containers.contains_key(id) {
+            true => Err(Error::new(Kind::Exists, format!("container {id} already exists"), "")),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes a container with these streams; the result is its pid.
+    ///
+    /// # Errors
+    /// Why not, with every reason; nothing of it is left then.
+    pub fn create(&mut self, request: &CreateTaskRequest, stdio: Wanted, streams: Streams) -> Result<u32> {
+        let id = request.id.as_str();
+        self.check_new(id)?;
+        let settings = Settings::read(request.options.as_ref(), &self.namespace)?;
+        let bundle = PathBuf::from(&request.bundle);
+        delete::note(&bundle, &settings)?;
+        let mut init = Process::new(stdio);
+        init.streams = Some(streams);
+        let container = self.make(id, &bundle, settings, init, &request.rootfs)?;
+        let pid = container.init.number();
+        self.containers.insert(id.to_owned(), container);
+        self.events.send(&TaskCreate {
+            container_id: id.to_owned(),
+            bundle: request.bundle.clone(),
+            rootfs: request.rootfs.clone(),
+            io: MessageField::some(TaskIO {
+                stdin: request.stdin.clone(),
+                stdout: request.stdout.clone(),
+                stderr: request.stderr.clone(),
+                terminal: request.terminal,
+                ..TaskIO::default()
+            }),
+            checkpoint: request.checkpoint.clone(),
+            pid,
+            ..TaskCreate::default()
+        });
+        Ok(pid)
+    }
+
+    /// Hooks of config.json run here and in Start and Delete: as long as one takes, nobody is answered.
+    fn make(
+        &self,
+        id: &str,
+        bundle: &Path,
+        settings: Settings,
+        mut init: Process,
+        mounts: &[Mount],
+    ) -> Result<Container> {
+        let config = oci::load(bundle)?;
+        for name in config.unknown_capabilities() {
+            self.sink.warning(&format!("container {id}: ignoring unknown or unavailable capability {name}"));
+        }
+        let mut wish = Wish {
+            id: id.to_owned(),
+            bundle: bundle.to_owned(),
+            config: Some(config),
+            root: settings.root.clone(),
+            default_level: settings.level,
+            policy: settings.policy.clone(),
+            systemd_cgroup: settings.systemd_cgroup,
+            console: init.console().map_or(Console::None, Console::Socket),
+            streams: init.child_ends(settings.io_owner)?,
+            options: plan::Options {
+                keep_keyring: settings.no_new_keyring,
+                no_pivot: settings.no_pivot_root,
+                private_ids: settings.private_ids,
+                rootfs: mounts.iter().map(asked).collect(),
+                ..plan::Options::default()
+            },
+            ..Wish::default()
+        };
+        // A bundle that is used once more may still have what a server mounted that was killed.
+        rootfs::unmount(&bundle.join("rootfs"))?;
+        let created = create(&mut wish, Start::Socket)?;
+        self.tell_changes(&created);
+        init.pid = created.child.pid();
+        let record = created.record;
+        created.child.release();
+        Ok(Container {
+            bundle: bundle.to_owned(),
+            settings,
+            init,
+            execs: std::collections::BTreeMap::new(),
+            cgroup: record.cgroup,
+            oom_kills: 0,
+            shares_pids: record.shares_pids,
+            untold: None,
+        })
+    }
+
+    fn tell_changes(&self, created: &Created) {
+        let all = changes(&created.dir);
+        let id = created.dir.id();
+        created.warnings.iter().for_each(|it| self.sink.warning(&format!("container {id}: {}: {}", it.at, it.what)));
+        all.iter().for_each(|it| self.sink.debug(&format!("container {id}: {}: {}", it.at, it.what)));
+    }
+}
+
+/// A mount as containerd says it.
+fn asked(mount: &Mount) -> Asked {
+    Asked {
+        fstype: mount.type_.clone(),
+        source: mount.source.clone(),
+        target: mount.target.clone(),
+        options: mount.options.clone(),
+    }
+}
