@@ -31,7 +31,7 @@ pub struct Settings {
     pub root: PathBuf,
     /// Have systemd make the cgroups.
     pub systemd_cgroup: bool,
-    /// Ids of their own; absent for what the annotation or the level says.
+    /// Ids of their own for all pods that can have them, or for none; absent for what the annotation or the level says.
     pub private_ids: Option<bool>,
     /// Tell more.
     pub debug: bool,
@@ -122,7 +122,9 @@ impl Settings {
         let policy = form.policy.as_deref().map(Origin::parse).transpose();
         Ok(Settings {
             level: form.level,
-            policy: policy.context(|| "cannot use the policy of the shim's options".to_owned())?.unwrap_or_default(),
+            policy: policy
+                .context(|| "cannot use the policy of the shim's options".to_owned())?
+                .unwrap_or_default(),
             root: form.root.unwrap_or_else(|| PathBuf::from(ROOT)).join(namespace),
             systemd_cgroup: form.systemd_cgroup.unwrap_or_default(),
             private_ids: form.private_ids,

@@ -90,7 +90,9 @@ impl Pod {
             options: plan::Options {
                 keep_keyring: settings.no_new_keyring,
                 no_pivot: settings.no_pivot_root,
-                private_ids: settings.private_ids,
+                // Who asks for all pods of a node, asks for those that can have them.
+                private_ids: settings.private_ids.filter(|wanted| !wanted),
+                prefer_private_ids: settings.private_ids == Some(true),
                 rootfs: mounts.iter().map(asked).collect(),
                 ..plan::Options::default()
             },
@@ -118,7 +120,10 @@ impl Pod {
     fn tell_changes(&self, created: &Created) {
         let all = changes(&created.dir);
         let id = created.dir.id();
-        created.warnings.iter().for_each(|it| self.sink.warning(&format!("container {id}: {}: {}", it.at, it.what)));
+        created
+            .warnings
+            .iter()
+            .for_each(|it| self.sink.warning(&format!("container {id}: {}: {}", it.at, it.what)));
         all.iter().for_each(|it| self.sink.debug(&format!("container {id}: {}: {}", it.at, it.what)));
     }
 }
