@@ -31,7 +31,7 @@ pub struct Settings {
     pub root: PathBuf,
     /// Have systemd make the cgroups.
     pub systemd_cgroup: bool,
-    /// Ids of their own; absent for what the annotation or the level says.
+    /// Ids of their own for all pods that can have them, or for none; absent for what the annotation or the level says.
     pub private_ids: Option<bool>,
     /// Tell more.
     pub debug: bool,

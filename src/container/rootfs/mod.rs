@@ -185,3 +185,6 @@ pub fn unmount(path: &Path) -> Result<()> {
     }
     Err(Error::new(Kind::Failed, what(), format!("there is still something after {MOST} times")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,8 @@ pub fn bind_source(mount: &Mount) -> Result<OwnedFd> {
 
 /// Which filesystems can be idmapped.
 pub const CAN_BE_IDMAPPED: &str = "the filesystem has to support it: ext4, vfat and xfs do since Linux 5.12, btrfs \
-    since 5.15, the layers of an overlay since 5.19, tmpfs since 6.3; proc, sysfs and an overlay itself do not";
+    since 5.15, the layers of an overlay since 5.19, tmpfs since 6.3; proc, sysfs and an overlay itself do not, but \
+    containerd-shim-sandrun-v2 mounts an overlay on such layers";
 
 /// Before the mount is attached anywhere: the kernel maps the ids of no mount that is in use.
 ///

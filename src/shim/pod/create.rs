@@ -93,7 +93,9 @@ impl Pod {
             options: plan::Options {
                 keep_keyring: settings.no_new_keyring,
                 no_pivot: settings.no_pivot_root,
-                private_ids: settings.private_ids,
+                // Who asks for all pods of a node, asks for those that can have them.
+                private_ids: settings.private_ids.filter(|wanted| !wanted),
+                prefer_private_ids: settings.private_ids == Some(true),
                 rootfs: mounts,
                 ..plan::Options::default()
             },
