@@ -10,8 +10,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
+use super::daily::{AT_OCI, RUNS, compare};
 use super::enclave::{Enclave, PATIENCE, installed, remove_cgroup};
 use crate::support::bundle::unique;
+use crate::support::terminal::{Running, Terminal};
 use crate::support::{Output, is_root};
 
 struct Docker {
@@ -29,12 +31,17 @@ impl Docker {
         let enclave = Enclave::new("docker");
         let cgroup = unique("docker");
         let at = |name: &str| enclave.home.path().join(name);
+        // The level of a runtime by the name that it is called by.
+        symlink(enclave.runtime.program(), at("sandrun-oci")).unwrap();
         let config = json!({
             "data-root": at("data"), "exec-root": at("exec"), "pidfile": at("pid"),
             "hosts": [format!("unix://{}", at("socket").display())],
             "iptables": false, "ip6tables": false, "ip-masq": false, "storage-driver": "overlay2",
             "exec-opts": ["native.cgroupdriver=cgroupfs"], "cgroup-parent": format!("/{cgroup}"),
-            "runtimes": { "sandrun": { "path": enclave.runtime.program() } }, "default-runtime": "sandrun"
+            "runtimes": {
+                "sandrun": { "path": enclave.runtime.program() }, "sandrun-oci": { "path": at("sandrun-oci") }
+            },
+            "default-runtime": "sandrun"
         });
         fs::write(at("daemon.json"), config.to_string()).unwrap();
         let log = File::create(at("log")).unwrap();
@@ -216,4 +223,118 @@ fn an_image_is_built() {
     fs::write(dir.join("Dockerfile"), "FROM probed\nRUN id -u > /built\nCMD cat /built\n").unwrap();
     docker.ask(&["build", "--network", "none", "--tag", "built", &dir.display().to_string()]);
     assert_eq!(docker.ask(&["run", "--rm", "--network", "none", "built"]), "0");
+}
+
+#[test]
+fn what_people_ask_for_every_day_is_as_under_runc() {
+    skip_unless!(is_root(), "needs root");
+    let Some(docker) = Docker::start() else { skip!("docker is not installed") };
+    let run = |runtime: &str, words: &[&str]| docker.call(&[&["run", "--runtime", runtime], words].concat());
+    compare("probed", RUNS, "sandrun", run);
+    compare("probed", AT_OCI, "sandrun-oci", run);
+    let profile = docker.enclave.home.path().join("profile.json");
+    let denied = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28 }]
+    });
+    fs::write(&profile, denied.to_string()).unwrap();
+    let option = format!("seccomp={}", profile.display());
+    let own: &[(&[&str], &str)] = &[(&["--security-opt", &option], "mkdir /x")];
+    compare("probed", own, "sandrun", run);
+    compare("probed", own, "sandrun-oci", run);
+}
+
+/// What `--privileged` gives is what the level gives.
+#[test]
+fn a_privileged_container_is_confined_by_the_level() {
+    skip_unless!(is_root(), "needs root");
+    let Some(docker) = Docker::start() else { skip!("docker is not installed") };
+    let run = |runtime: &str| {
+        let words =
+            ["run", "--rm", "--network", "none", "--privileged", "--runtime", runtime, "probed", "sh", "-c"];
+        let script = "mount -t tmpfs none /tmp && echo mounts";
+        docker.call(&[&words[..], &[script]].concat()).stdout
+    };
+    assert_eq!((run("sandrun-oci").as_str(), run("sandrun").as_str()), ("mounts\n", ""));
+}
+
+#[test]
+fn a_person_at_a_terminal() {
+    skip_unless!(is_root(), "needs root");
+    let Some(docker) = Docker::start() else { skip!("docker is not installed") };
+    let on_terminal = |words: &[&str]| {
+        let mut command = Command::new("env");
+        command.arg(format!("DOCKER_HOST=unix://{}/socket", docker.enclave.home.path().display()));
+        command.arg("docker").args(words);
+        let terminal = Terminal::new(91, 37);
+        (Running(terminal.start(&command)), terminal)
+    };
+    let (run, mut terminal) =
+        on_terminal(&["run", "-it", "--name", "typed", "--network", "none", "probed", "sh"]);
+    // The size comes after the start.
+    terminal.press(b"until stty size 2>/dev/null | grep '37 91'; do sleep 0.1; done; tty\n");
+    terminal.read_until("\n37 91");
+    terminal.read_until("/dev/pts/0");
+    let (exec, mut other) = on_terminal(&["exec", "-it", "typed", "sh"]);
+    other.press(b"tty; exit 4\n");
+    other.read_until("/dev/pts/1");
+    assert_eq!(exec.finish(), Some(4));
+    // Ctrl-C is for the shell, not for the container; then the keys that leave it running.
+    terminal.press(b"\x03");
+    terminal.press(b"echo al''ive\n");
+    terminal.read_until("alive");
+    terminal.press(b"\x10\x11");
+    assert_eq!(run.finish(), Some(0));
+    let (attached, mut terminal) = on_terminal(&["attach", "typed"]);
+    terminal.press(b"exit 6\n");
+    assert_eq!(attached.finish(), Some(6));
+}
+
+#[test]
+fn a_service_is_restarted_watched_and_looked_into() {
+    skip_unless!(is_root(), "needs root");
+    let Some(docker) = Docker::start() else { skip!("docker is not installed") };
+    let inspect = |name: &str, what: &str| docker.ask(&["inspect", "--format", what, name]);
+    let start = |name: &str, flags: &[&str], script: &str| {
+        let words = ["run", "--detach", "--network", "none", "--name", name];
+        docker.ask(&[&words[..], flags, &["probed", "sh", "-c", script]].concat());
+    };
+    start("failing", &["--restart", "on-failure:2"], "echo tried; exit 5");
+    docker.enclave.until(|| inspect("failing", "{{.RestartCount}} {{.State.Status}}") == "2 exited");
+    assert_eq!(docker.ask(&["logs", "failing"]), "tried\ntried\ntried");
+    assert_eq!(inspect("failing", "{{.State.ExitCode}}"), "5");
+    let healthy = ["--health-cmd", "test -e /healthy", "--health-interval", "1s", "--health-retries", "1"];
+    start("service", &healthy, "trap 'echo heard' USR1; trap 'exit 8' TERM; while :; do sleep 0.1; done");
+    docker.enclave.until(|| inspect("service", "{{.State.Health.Status}}") == "unhealthy");
+    docker.ask(&["exec", "service", "touch", "/healthy"]);
+    docker.enclave.until(|| inspect("service", "{{.State.Health.Status}}") == "healthy");
+    docker.ask(&["kill", "--signal", "USR1", "service"]);
+    docker.enclave.until(|| docker.ask(&["logs", "service"]) == "heard");
+    let file = docker.enclave.home.path().join("file");
+    fs::write(&file, "carried").unwrap();
+    let file = file.display().to_string();
+    docker.ask(&["cp", &file, "service:/carried"]);
+    assert_eq!(docker.ask(&["exec", "service", "cat", "/carried"]), "carried");
+    docker.ask(&["cp", "service:/carried", &format!("{file}.back")]);
+    assert_eq!(fs::read_to_string(format!("{file}.back")).unwrap(), "carried");
+    assert!(docker.ask(&["diff", "service"]).contains("A /carried"));
+    docker.ask(&[
+        "exec",
+        "--detach",
+        "--user",
+        "1000",
+        "--env",
+        "A=1",
+        "service",
+        "sh",
+        "-c",
+        "id -u > /tmp/$A",
+    ]);
+    docker.enclave.until(|| docker.call(&["exec", "service", "cat", "/tmp/1"]).stdout == "1000\n");
+    docker.ask(&["rename", "service", "renamed"]);
+    docker.ask(&["restart", "--time", "5", "renamed"]);
+    docker.ask(&["stop", "--time", "5", "renamed"]);
+    assert_eq!(docker.ask(&["wait", "renamed"]), "8", "it ended by itself");
+    docker.ask(&["commit", "renamed", "committed"]);
+    assert_eq!(docker.ask(&["run", "--rm", "--network", "none", "committed", "cat", "/carried"]), "carried");
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use super::daily::{AT_OCI, RUNS, compare};
 use super::enclave::{Enclave, cgroups_named, installed, remove_cgroup};
 use crate::support::bundle::unique;
+use crate::support::terminal::{Running, Terminal};
 use crate::support::{Output, is_root};
 
 struct Podman {
@@ -32,6 +34,11 @@ impl Podman {
     }
 
     fn command(&self, words: &[&str]) -> Command {
+        self.command_with(&self.enclave.runtime.program().display().to_string(), words)
+    }
+
+    /// With this runtime, and perhaps flags of podman's own before the words.
+    fn command_with(&self, runtime: &str, words: &[&str]) -> Command {
         let at = |name: &str| self.enclave.home.path().join(name);
         let mut command = self.enclave.command("podman");
         command.env("CONTAINERS_CONF", at("containers.conf")).env("TMPDIR", self.enclave.home.path());
@@ -46,7 +53,7 @@ impl Podman {
             "--cgroup-manager",
             "cgroupfs",
         ]);
-        command.arg("--runtime").arg(self.enclave.runtime.program()).args(words);
+        command.arg("--runtime").arg(runtime).args(words);
         command
     }
 
@@ -189,4 +196,158 @@ fn an_image_is_built() {
     let built = podman.run(&["--rm", "localhost/built"]);
     // Its own profile and ours: it was sandrun that ran the build.
     assert_eq!(built.split_whitespace().collect::<Vec<_>>(), ["0", "Seccomp_filters:", "2"]);
+}
+
+#[test]
+fn what_people_ask_for_every_day_is_as_under_runc() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    skip_unless!(installed(&["runc"]), "needs runc to compare with");
+    let (cgroup, sandrun) =
+        (format!("/{}", podman.cgroup), podman.enclave.runtime.program().display().to_string());
+    let call = |runtime: &str, level: &[&str], words: &[&str]| {
+        let program = if runtime == "sandrun" { &sandrun } else { "runc" };
+        let words = [level, &["run", "--cgroup-parent", &cgroup], words].concat();
+        podman.enclave.finish(podman.command_with(program, &words))
+    };
+    // There is no program for --init in every podman.
+    let runs: Vec<_> = RUNS.iter().copied().filter(|(flags, _)| !flags.contains(&"--init")).collect();
+    compare("localhost/probed", &runs, "sandrun", |runtime, words| call(runtime, &[], words));
+    compare("localhost/probed", AT_OCI, "sandrun", |runtime, words| {
+        let level = if runtime == "sandrun" { &["--runtime-flag", "level=oci"][..] } else { &[] };
+        call(runtime, level, words)
+    });
+}
+
+/// The only way to give a runtime more than a path.
+#[test]
+fn flags_for_the_runtime_choose_the_level() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    for (level, filters, bounding) in [("strict", "1", "0000000000000000"), ("oci", "0", "0000000000000800")]
+    {
+        let flag = format!("level={level}");
+        let network =
+            ["--runtime-flag", &flag, "run", "--rm", "--network", "none", "--cgroup-parent", &podman.cgroup];
+        let words =
+            ["--security-opt", "seccomp=unconfined", "--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE"];
+        let program = ["localhost/probed", "grep", "-E", "Seccomp_filters|CapBnd", "/proc/self/status"];
+        let said = podman.ask(&[&network[..], &words, &program].concat());
+        let said: Vec<&str> = said.split_whitespace().collect();
+        let bounding = if level == "oci" { "0000000000000400" } else { bounding };
+        assert_eq!(said, ["CapBnd:", bounding, "Seccomp_filters:", filters], "{level}");
+    }
+}
+
+#[test]
+fn a_person_at_a_terminal() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let on_terminal = |words: &[&str]| {
+        let inner = podman.command(words);
+        let mut command = Command::new("env");
+        for (name, value) in inner.get_envs() {
+            command.arg(format!("{}={}", name.display(), value.unwrap_or_default().display()));
+        }
+        command.arg(inner.get_program()).args(inner.get_args());
+        let terminal = Terminal::new(91, 37);
+        (Running(terminal.start(&command)), terminal)
+    };
+    let cgroup = format!("/{}", podman.cgroup);
+    let run = ["run", "-it", "--name", "typed", "--network", "none", "--cgroup-parent", &cgroup];
+    let (run, mut terminal) = on_terminal(&[&run[..], &["localhost/probed", "sh"]].concat());
+    terminal.press(b"until stty size 2>/dev/null | grep '37 91'; do sleep 0.1; done; tty\n");
+    terminal.read_until("\n37 91");
+    terminal.read_until("/dev/pts/0");
+    let (exec, mut other) = on_terminal(&["exec", "-it", "--detach-keys", "ctrl-b,q", "typed", "sh"]);
+    other.press(b"tty\n");
+    other.read_until("/dev/pts/1");
+    other.press(b"\x02q");
+    // It leaves the session, whose shell goes on.
+    exec.finish();
+    podman.enclave.until(|| podman.ask(&["top", "typed", "pid", "args"]).matches("sh").count() == 2);
+    terminal.press(b"\x10\x11");
+    assert_eq!(run.finish(), Some(0));
+    let (attached, mut terminal) = on_terminal(&["attach", "typed"]);
+    terminal.press(b"exit 6\n");
+    assert_eq!(attached.finish(), Some(6));
+}
+
+/// conmon calls podman back when a container has ended, by its `--exit-command`.
+#[test]
+fn a_service_is_restarted_watched_and_looked_into() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let inspect = |name: &str, what: &str| podman.ask(&["inspect", "--format", what, name]);
+    let start = |name: &str, flags: &[&str], script: &str| {
+        let words =
+            [&["--detach", "--name", name], flags, &["localhost/probed", "sh", "-c", script]].concat();
+        podman.run(&words);
+    };
+    start("once", &["--rm"], "exit 0");
+    podman.enclave.until(|| podman.call(&["container", "exists", "once"]).code == 1);
+    start("failing", &["--restart", "on-failure:2"], "echo tried; exit 5");
+    podman.enclave.until(|| inspect("failing", "{{.RestartCount}} {{.State.Status}}") == "2 exited");
+    assert_eq!(podman.ask(&["logs", "failing"]), "tried\ntried\ntried");
+    let health =
+        ["--health-cmd", "test -e /healthy", "--health-interval", "disable", "--health-retries", "1"];
+    start("service", &health, "trap 'echo heard' USR1; trap 'exit 8' TERM; while :; do sleep 0.1; done");
+    assert_eq!(podman.call(&["healthcheck", "run", "service"]).code, 1);
+    podman.ask(&["exec", "service", "touch", "/healthy"]);
+    assert_eq!(podman.call(&["healthcheck", "run", "service"]).code, 0);
+    podman.ask(&["kill", "--signal", "USR1", "service"]);
+    podman.enclave.until(|| podman.ask(&["logs", "service"]) == "heard");
+    let file = podman.enclave.home.path().join("file");
+    fs::write(&file, "carried").unwrap();
+    let file = file.display().to_string();
+    podman.ask(&["cp", &file, "service:/carried"]);
+    assert_eq!(podman.ask(&["exec", "service", "cat", "/carried"]), "carried");
+    podman.ask(&[
+        "exec",
+        "--detach",
+        "--user",
+        "1000",
+        "--env",
+        "A=1",
+        "service",
+        "sh",
+        "-c",
+        "id -u > /tmp/$A",
+    ]);
+    podman.enclave.until(|| podman.call(&["exec", "service", "cat", "/tmp/1"]).stdout == "1000\n");
+    podman.ask(&["restart", "--time", "5", "service"]);
+    podman.ask(&["stop", "--time", "5", "service"]);
+    assert_eq!(podman.ask(&["wait", "service"]), "8", "it ended by itself");
+    let gone = podman.call(&["kill", "service"]);
+    assert!(gone.code != 0 && gone.stderr.contains("can only kill running containers"), "{gone}");
+    podman.ask(&["commit", "--quiet", "service", "localhost/committed"]);
+    assert_eq!(podman.run(&["--rm", "localhost/committed", "cat", "/carried"]), "carried");
+}
+
+#[test]
+fn errors_are_told_in_words_that_podman_knows() {
+    skip_unless!(is_root(), "needs root");
+    let Some(podman) = Podman::start() else { skip!("podman is not installed") };
+    let cgroup = format!("/{}", podman.cgroup);
+    let run = |program: &str| {
+        let words =
+            ["run", "--rm", "--network", "none", "--cgroup-parent", &cgroup, "localhost/probed", program];
+        podman.call(&words).code
+    };
+    assert_eq!((run("/nowhere"), run("nothing"), run("/etc"), run("/etc/passwd")), (127, 127, 126, 126));
+    let greedy = [
+        "--name",
+        "greedy",
+        "--memory",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "localhost/probed",
+        "/probe",
+        "eat",
+        "64",
+    ];
+    let run = ["run", "--network", "none", "--cgroup-parent", &cgroup];
+    assert_eq!(podman.call(&[&run[..], &greedy].concat()).code, 137);
+    assert_eq!(podman.ask(&["inspect", "--format", "{{.State.OOMKilled}}", "greedy"]), "true");
 }
