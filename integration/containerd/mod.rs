@@ -13,6 +13,7 @@ mod endings;
 mod failures;
 mod limits;
 mod pods;
+mod private_ids;
 mod releases;
 mod streams;
 

@@ -412,14 +412,20 @@ fn runc_handler(name: &str, binary: &Path) -> String {
     )
 }
 
-/// A new containerd takes the shim's path; an old one finds it on PATH by the runtime's name.
+/// A new containerd takes the shim's path, an old one finds it on PATH by the runtime's name. A table of options is only
+/// there where something is said: with one, containerd 2.1 cannot start a pod that has user ids of the kubelet's.
 fn own_handler(home: &Path, name: &str, shim: &str, config: &str) -> String {
+    let table = format!(r#"plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{name}"#);
+    let handler = format!(
+        "[{table}]\nruntime_type = \"io.containerd.sandrun.v2\"\nruntime_path = \"{shim}\"\n{ANNOTATIONS}"
+    );
+    if config.is_empty() {
+        return handler;
+    }
     let file = home.join(format!("{name}.toml"));
     fs::write(&file, config).unwrap();
-    let table = format!(r#"plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{name}"#);
     format!(
-        "[{table}]\nruntime_type = \"io.containerd.sandrun.v2\"\nruntime_path = \"{shim}\"\n{ANNOTATIONS}\
-         [{table}.options]\nTypeUrl = \"io.containerd.sandrun.v2.options\"\nConfigPath = \"{}\"\n",
+        "{handler}[{table}.options]\nTypeUrl = \"io.containerd.sandrun.v2.options\"\nConfigPath = \"{}\"\n",
         file.display()
     )
 }
