@@ -328,20 +328,30 @@ fn hold(home: &Path) -> (Child, u32) {
     let mut holder = Command::new("unshare");
     holder.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     let holder = holder.args(["--propagation", "private", "sh", "-c", &script]).stdin(Stdio::null()).spawn();
-    let holder = holder.expect("cannot start unshare");
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let children =
-            fs::read_to_string(format!("/proc/{0}/task/{0}/children", holder.id())).unwrap_or_default();
-        let init = children.trim().parse().ok();
-        let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        // Everything is there once it is no longer the shell.
-        if let Some(init) = init.filter(|init| name(*init) == "sleep\n") {
-            return (holder, init);
+    let mut holder = holder.expect("cannot start unshare");
+    match await_init(holder.id()) {
+        Some(init) => (holder, init),
+        None => {
+            holder.kill().expect("cannot end unshare");
+            holder.wait().expect("cannot wait for unshare");
+            panic!("the namespaces are not made");
         }
-        assert!(Instant::now() < deadline, "the namespaces are not made");
+    }
+}
+
+/// The init of the namespaces that a process makes, once everything is there and it is no longer the shell.
+fn await_init(holder: u32) -> Option<u32> {
+    let deadline = Instant::now() + PATIENCE;
+    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    while Instant::now() < deadline {
+        let children = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children"));
+        let init = children.unwrap_or_default().trim().parse().ok();
+        if let Some(init) = init.filter(|init| name(*init) == "sleep\n") {
+            return Some(init);
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    None
 }
 
 /// Where the programs of a series are.
@@ -358,6 +368,10 @@ fn programs(series: Series) -> Result<PathBuf, String> {
 
 /// sandrun's own shim, where it is built.
 const OWN_SHIM: Option<&str> = option_env!("CARGO_BIN_EXE_containerd-shim-sandrun-v2");
+
+/// A network of each pod's own, in the namespace of the test.
+const NETWORK: &str = r#"{"cniVersion":"0.4.0","name":"pods","plugins":[{"type":"ptp","ipMasq":false,
+"ipam":{"type":"host-local","subnet":"10.88.0.0/16","dataDir":"/run/cni","routes":[{"dst":"0.0.0.0/0"}]}}]}"#;
 
 fn write_configuration(home: &Path, sandrun: &Path, way: Way) -> Result<(), String> {
     let under_policy = home.join("sandrun-under-policy");
@@ -376,11 +390,7 @@ fn write_configuration(home: &Path, sandrun: &Path, way: Way) -> Result<(), Stri
     let home = home.display();
     let cni = format!("{home}/cni");
     fs::create_dir(&cni).unwrap();
-    let network = format!(
-        r#"{{"cniVersion":"0.4.0","name":"pods","plugins":[{{"type":"ptp","ipMasq":false,
-        "ipam":{{"type":"host-local","subnet":"10.88.0.0/16","dataDir":"/run/cni","routes":[{{"dst":"0.0.0.0/0"}}]}}}}]}}"#
-    );
-    fs::write(format!("{cni}/10-pods.conflist"), network).unwrap();
+    fs::write(format!("{cni}/10-pods.conflist"), NETWORK).unwrap();
     let config = format!(
         r#"version = 2
 [plugins."io.containerd.grpc.v1.cri"]

@@ -86,7 +86,7 @@ fn logs_are_complete_and_in_order(way: Way) {
                   seq 5000; printf end";
     let container = pod.shell(script);
     assert_eq!(container.ended()["exit_code"], 0);
-    container.await_log("stdout F end");
+    container.await_log("stdout P end");
     let log = container.log();
     assert_eq!(log[..2], ["stdout F first", "stderr F second"]);
     assert_eq!(log[2], format!("stdout P {long}"));

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn call(socket: &str, method: &str, json: &str) -> Result<u8, String> {
-    let schema = messages::Schema::new();
+    let schema = messages::Schema::of_the_cri();
     let request = schema.encode(&format!("{method}Request"), json)?;
     let answer = grpc::call(socket, &format!("/runtime.v1.RuntimeService/{method}"), &request)?;
     println!("{}", schema.decode(&format!("{method}Response"), &answer)?);

@@ -7,7 +7,7 @@ use protobuf_json_mapping::PrintOptions;
 pub struct Schema(FileDescriptor);
 
 impl Schema {
-    pub fn new() -> Schema {
+    pub fn of_the_cri() -> Schema {
         let mut parser = protobuf_parse::Parser::new();
         // The parser reads files only; an include of its own keeps the program one file.
         let dir = std::env::temp_dir().join(format!("sandrun-test-{}-cri", std::process::id()));

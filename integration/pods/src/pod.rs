@@ -51,7 +51,7 @@ pub struct Pod {
 impl Client<'_> {
     pub async fn connect(node: &Node) -> Result<Client<'_>, String> {
         let connection = Connection::open(SOCKET).await.map_err(|error| format!("{SOCKET}: {error}"))?;
-        Ok(Client { connection, schema: Schema::new(), node, count: Cell::new(0) })
+        Ok(Client { connection, schema: Schema::of_the_cri(), node, count: Cell::new(0) })
     }
 
     async fn call(&self, method: &str, request: Value) -> Result<Value, String> {
