@@ -11,7 +11,10 @@ pub const RUNS: &[(&[&str], &str)] = &[
     (&["--mount", "type=tmpfs,destination=/t,tmpfs-mode=700"], "stat -c '%a %n' /t; touch /t/x"),
     (&["--volume", "kept:/v"], "echo once >> /v/file; test -s /v/file && echo volume"),
     (&["--shm-size", "5m"], "df -k /dev/shm | tail -1 | awk '{ print $2 }'"),
-    (&["--ulimit", "nofile=111:222", "--ulimit", "core=0:0"], "ulimit -n; ulimit -Hn; ulimit -c"),
+    (
+        &["--ulimit", "nofile=111:222", "--ulimit", "nproc=1000:1000", "--ulimit", "core=0:0"],
+        "ulimit -n; ulimit -Hn; ulimit -c",
+    ),
     (&["--sysctl", "net.core.somaxconn=77"], "cat /proc/sys/net/core/somaxconn"),
     (&["--oom-score-adj", "333"], "cat /proc/self/oom_score_adj"),
     (&["--pids-limit", "20", "--memory", "32m", "--memory-swap", "32m"], LIMITS),
@@ -41,7 +44,7 @@ pub const RUNS: &[(&[&str], &str)] = &[
     (&["--entrypoint", "/bin/echo"], "said"),
     (&[], "echo out; echo err >&2; kill -KILL $$"),
     (&[], "ls -1 /proc/self/fd | wc -l; ls /dev | sort | tr '\\n' ' '"),
-    (&[], "cut -d' ' -f2-3 /proc/self/mounts | grep -E '^/(dev|proc|sys) |^/dev/(pts|shm|mqueue)'"),
+    (&[], "cut -d' ' -f2-3 /proc/self/mounts | grep -E '^/(dev|proc|sys) |^/dev/(pts|shm|mqueue)' | sort"),
 ];
 
 /// On cgroup v1 and v2.

@@ -10,8 +10,10 @@ impl Schema {
     pub fn of_the_cri() -> Schema {
         let mut parser = protobuf_parse::Parser::new();
         // The parser reads files only; an include of its own keeps the program one file.
-        let dir = std::env::temp_dir().join(format!("sandrun-test-{}-cri", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("cannot make a directory");
+        // Process ids are those of whatever namespace this runs in, so they do not name a directory for all.
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("the clock is set").as_nanos();
+        let dir = std::env::temp_dir().join(format!("sandrun-test-{}-{now}-cri", std::process::id()));
+        std::fs::create_dir(&dir).expect("cannot make a directory");
         let file = dir.join("cri.proto");
         std::fs::write(&file, include_str!("../cri.proto")).expect("cannot write cri.proto");
         let parsed = parser.pure().include(&dir).input(&file).file_descriptor_set();
