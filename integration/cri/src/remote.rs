@@ -62,25 +62,27 @@ fn send_stdin(sender: Sender) {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
-            let read = &buffer[..count];
-            let message = match window(read) {
-                Some((rows, columns)) => {
-                    let size = format!("{{\"Width\":{columns},\"Height\":{rows}}}");
-                    [&[RESIZE], size.as_bytes()].concat()
-                }
-                None => [&[STDIN], read].concat(),
-            };
-            if sender.send(&message).is_err() {
+            // Two writes may come as one read.
+            let (size, typed) = window(&buffer[..count]);
+            let size = size.map(|(rows, columns)| format!("{{\"Width\":{columns},\"Height\":{rows}}}"));
+            let size = size.map(|size| [&[RESIZE], size.as_bytes()].concat());
+            let typed = Some([&[STDIN], typed].concat()).filter(|message| message.len() > 1);
+            if size.iter().chain(&typed).any(|message| sender.send(message).is_err()) {
                 break;
             }
         }
     });
 }
 
-fn window(read: &[u8]) -> Option<(u16, u16)> {
-    let text = std::str::from_utf8(read).ok()?.strip_prefix("\x1b[8;")?.strip_suffix('t')?;
-    let (rows, columns) = text.split_once(';')?;
-    Some((rows.parse().ok()?, columns.parse().ok()?))
+/// The size of the window, where what was read begins with one, and the rest.
+fn window(read: &[u8]) -> (Option<(u16, u16)>, &[u8]) {
+    let parse = || {
+        let end = read.iter().position(|byte| *byte == b't')?;
+        let text = std::str::from_utf8(&read[..end]).ok()?.strip_prefix("\x1b[8;")?;
+        let (rows, columns) = text.split_once(';')?;
+        Some(((rows.parse().ok()?, columns.parse().ok()?), &read[end + 1..]))
+    };
+    parse().map_or((None, read), |(size, rest)| (Some(size), rest))
 }
 
 fn show(to: &mut impl Write, data: &[u8]) {
