@@ -32,6 +32,7 @@ it_survives_a_restart_of_the_kubelet() {
   before=$(identity)
   systemctl restart kubelet
   within 60 field_is node/node '.status.conditions[?(@.type=="Ready")].status' True
+  within 60 inside steady true
   same "$(identity)" "$before"
   field_is pod/steady '.status.containerStatuses[0].restartCount' 0
   grows
@@ -59,7 +60,7 @@ it_replaces_a_pod_whose_shim_was_killed() {
   within 60 ready victim
 }
 # The sandbox of a pod, by the label that the kubelet gives it.
-crictl_id() { ctr -n k8s.io container list -q "labels.io.kubernetes.pod.name==$1,labels.io.cri-containerd.kind==sandbox"; }
+crictl_id() { ctr -n k8s.io container list -q "labels.\"io.kubernetes.pod.name\"==$1,labels.\"io.cri-containerd.kind\"==sandbox"; }
 shim_of() { pgrep -f -- "containerd-shim-.* -id $1" | head -n 1; }
 restarted_pod() { [ "$(field "pod/$1" '.status.containerStatuses[0].restartCount')" -ge 1 ]; }
 
